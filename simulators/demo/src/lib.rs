@@ -1,1 +1,7 @@
-//! Placeholder of the first build.
+//! Simulators, agents, broker and collector in one process: the demo, and what the tests of the whole road share.
+
+pub mod factory;
+pub mod files;
+pub mod keys;
+pub mod play;
+pub mod site;

@@ -1,0 +1,324 @@
+//! Sealing into the queue, and letting go of what the collector has.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, params};
+use shopfloor::hash::Hash;
+use shopfloor::time::{Interval, Timestamp};
+use shopfloor::wire::block::Sealed;
+use shopfloor::wire::header::{GAPS_MAX, GapKind, GapRecord};
+
+use super::{Queue, QueueError, gap, insert_gap};
+
+/// What the chain prescribes for the next block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Epoch of the chain.
+    pub epoch: u64,
+    /// Its sequence.
+    pub sequence: u64,
+    /// Hash of the block before.
+    pub prev_hash: Hash,
+    /// Number of its first sample.
+    pub first_sample: u64,
+    /// Gap records that it carries.
+    pub gaps: Vec<GapRecord>,
+}
+
+/// What is to be sealed, as far as the queue must know.
+#[derive(Debug, Clone)]
+pub struct Sealing {
+    /// Which batch this is: the same number when it is tried again.
+    pub batch: u64,
+    /// Register map of the readings.
+    pub config_hash: Hash,
+    /// Newest journal row that the block holds; older rows go with it.
+    pub journaled: Option<i64>,
+    /// Samples dropped in this epoch, by cause.
+    pub drops: BTreeMap<String, u64>,
+    /// Size that the block may have, for making room.
+    pub bytes_hint: u64,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Blocks that were evicted to make room.
+    pub evicted: u64,
+}
+
+/// One line of the queue, for people.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Line {
+    /// Sequence.
+    pub sequence: u64,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// When it was sealed.
+    pub sealed_at: Timestamp,
+    /// Why the collector refused it for good, if it did.
+    pub parked: Option<String>,
+}
+
+impl Queue {
+    /// Seals a block: makes room, lets `build` make and sign it, stores it and moves the chain on, all or nothing.
+    /// Errors: the disk took it not; then the sequence is unused, or the block is stored and the next call sees it.
+    pub fn seal<E: std::error::Error + Send + Sync + 'static>(
+        &mut self,
+        sealing: &Sealing,
+        build: impl FnOnce(Link) -> Result<Sealed, E>,
+    ) -> Result<Stored, QueueError> {
+        let path = self.path();
+        self.connection()?;
+        if let Some((batch, sequence)) = self.doubtful.take() {
+            if batch == sealing.batch && self.state.next_sequence > sequence {
+                tracing::warn!(sequence, "a commit that had failed turned out to be on disk");
+                return Ok(Stored { sequence, bytes: 0, evicted: 0 });
+            }
+        }
+        let room = self.make_room(sealing.bytes_hint, sealing.now)?;
+        let result = self.seal_in(sealing, room.records, build);
+        match result {
+            Ok((sealed, sequence)) => {
+                let bytes = sealed.bytes.len() as u64;
+                self.blocks = self.blocks + 1 - room.blocks;
+                self.bytes = self.bytes + bytes - room.bytes;
+                self.state.next_sequence = sequence + 1;
+                self.state.prev_hash = sealed.hash;
+                self.state.next_sample = sealed.header.first_sample + sealed.header.sample_count;
+                self.state.drops.clone_from(&sealing.drops);
+                self.state.last_instant = Some(sealing.now);
+                Ok(Stored { sequence, bytes, evicted: room.blocks })
+            }
+            Err(Failed::Sqlite(source)) => {
+                self.doubtful = Some((sealing.batch, self.state.next_sequence));
+                self.db = None;
+                Err(QueueError::Sqlite { what: "sealing a block", path, source })
+            }
+            Err(Failed::Build(error)) => Err(QueueError::Block(Box::new(error))),
+        }
+    }
+
+    fn seal_in<E>(
+        &mut self,
+        sealing: &Sealing,
+        evicted: Vec<GapRecord>,
+        build: impl FnOnce(Link) -> Result<Sealed, E>,
+    ) -> Result<(Sealed, u64), Failed<E>> {
+        let state = self.state.clone();
+        let db = self.db.as_mut().expect("seal has opened the connection");
+        let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        for record in &evicted {
+            insert_gap(&transaction, record)?;
+            if let Some((_, last)) = record.sequences {
+                let delete = "DELETE FROM block WHERE sequence <= ?1 AND parked IS NULL";
+                transaction.execute(delete, params![last.cast_signed()])?;
+            }
+        }
+        let gaps = take_gaps(&transaction)?;
+        let sequence = state.next_sequence;
+        let link = Link {
+            epoch: state.epoch,
+            sequence,
+            prev_hash: state.prev_hash,
+            first_sample: state.next_sample,
+            gaps,
+        };
+        let sealed = build(link).map_err(Failed::Build)?;
+        transaction
+            .prepare_cached(
+                "INSERT INTO block (sequence, hash, config_hash, sealed_at, size, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                sequence.cast_signed(),
+                sealed.hash.0,
+                sealing.config_hash.0,
+                sealing.now.as_nanos(),
+                sealed.bytes.len() as i64,
+                sealed.bytes,
+            ])?;
+        if let Some(through) = sealing.journaled {
+            transaction.prepare_cached("DELETE FROM journal WHERE id <= ?1")?.execute(params![through])?;
+        }
+        let drops = serde_json::to_string(&sealing.drops).unwrap_or_else(|_| "{}".to_owned());
+        let next_sample = sealed.header.first_sample + sealed.header.sample_count;
+        transaction
+            .prepare_cached(
+                "UPDATE state SET next_sequence = ?1, prev_hash = ?2, next_sample = ?3, drops = ?4, last_instant = ?5",
+            )?
+            .execute(params![
+                (sequence + 1).cast_signed(),
+                sealed.hash.0,
+                next_sample.cast_signed(),
+                drops,
+                sealing.now.as_nanos(),
+            ])?;
+        transaction.commit()?;
+        Ok((sealed, sequence))
+    }
+
+    /// Deletes every block up to `contiguous`, which the collector has on its disk and in its log, and keeps the
+    /// receipt. Never moves backward.
+    pub fn acknowledge(&mut self, contiguous: u64, log_index: u64, log_origin: &str) -> Result<(), QueueError> {
+        if contiguous < self.state.acknowledged {
+            return Ok(());
+        }
+        self.write("releasing acknowledged blocks", |db| {
+            let transaction = db.transaction()?;
+            transaction
+                .prepare_cached("DELETE FROM block WHERE sequence <= ?1 AND parked IS NULL")?
+                .execute(params![contiguous.cast_signed()])?;
+            transaction
+                .prepare_cached("UPDATE state SET acknowledged = ?1, log_index = ?2, log_origin = ?3")?
+                .execute(params![contiguous.cast_signed(), log_index.cast_signed(), log_origin])?;
+            transaction.commit()
+        })?;
+        self.state.acknowledged = contiguous;
+        self.state.receipt = Some((log_index, log_origin.to_owned()));
+        self.count()
+    }
+
+    /// Keeps a block that the collector refused for good, not to be sent again; the next block carries its gap.
+    /// False if there is no such block or it was parked before.
+    pub fn park(&mut self, sequence: u64, reason: &str) -> Result<bool, QueueError> {
+        let parked = self.write("parking a refused block", |db| {
+            let transaction = db.transaction()?;
+            let select = "SELECT hash FROM block WHERE sequence = ?1 AND parked IS NULL";
+            let hash: Option<Vec<u8>> =
+                transaction.query_row(select, params![sequence.cast_signed()], |row| row.get(0)).optional()?;
+            let Some(hash) = hash else { return Ok(false) };
+            let update = "UPDATE block SET parked = ?2 WHERE sequence = ?1";
+            transaction.execute(update, params![sequence.cast_signed(), reason])?;
+            let mut record = gap(GapKind::Refused, Some((sequence, sequence)), None, detail(reason));
+            record.last_block_hash = Hash::from_slice(&hash);
+            insert_gap(&transaction, &record)?;
+            transaction.commit()?;
+            Ok(true)
+        })?;
+        Ok(parked)
+    }
+
+    /// The first block from `sequence` on that is to be sent: its sequence and size.
+    pub fn next_from(&mut self, sequence: u64) -> Result<Option<(u64, u64)>, QueueError> {
+        self.read("looking for the next block", |db| {
+            db.prepare_cached(
+                "SELECT sequence, size FROM block WHERE sequence >= ?1 AND parked IS NULL ORDER BY sequence LIMIT 1",
+            )?
+            .query_row(params![sequence.cast_signed()], |row| {
+                Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+            })
+            .optional()
+        })
+    }
+
+    /// The bytes of a block; `None` if it is not there or parked.
+    pub fn block(&mut self, sequence: u64) -> Result<Option<Vec<u8>>, QueueError> {
+        self.read("reading a block", |db| {
+            db.prepare_cached("SELECT bytes FROM block WHERE sequence = ?1 AND parked IS NULL")?
+                .query_row(params![sequence.cast_signed()], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// Answers a collector that asks again for blocks which it had acknowledged and which are deleted: the next
+    /// block says so and cites the receipt.
+    pub fn restored(&mut self, first: u64, last: u64) -> Result<(), QueueError> {
+        let receipt = match &self.state.receipt {
+            Some((index, origin)) => format!("acknowledged up to {} by {origin} at log index {index}", self.state.acknowledged),
+            None => "no receipt".to_owned(),
+        };
+        let record = gap(GapKind::Restored, Some((first, last)), None, detail(&receipt));
+        self.write("recording a gap", |db| {
+            let known: bool = db.query_row(
+                "SELECT EXISTS (SELECT 1 FROM gap WHERE kind = 'restored' AND first = ?1 AND last = ?2)",
+                params![first.cast_signed(), last.cast_signed()],
+                |row| row.get(0),
+            )?;
+            if known { Ok(0) } else { insert_gap(db, &record) }
+        })?;
+        Ok(())
+    }
+
+    /// What is in the queue, oldest first, at most `limit` lines.
+    pub fn lines(&mut self, limit: u32) -> Result<Vec<Line>, QueueError> {
+        self.read("listing the queue", |db| {
+            let mut statement =
+                db.prepare("SELECT sequence, size, sealed_at, parked FROM block ORDER BY sequence LIMIT ?1")?;
+            let line = |row: &rusqlite::Row<'_>| {
+                Ok(Line {
+                    sequence: row.get::<_, i64>(0)?.cast_unsigned(),
+                    bytes: row.get::<_, i64>(1)?.cast_unsigned(),
+                    sealed_at: Timestamp::from_nanos(row.get(2)?),
+                    parked: row.get(3)?,
+                })
+            };
+            statement.query_map(params![limit], line)?.collect()
+        })
+    }
+}
+
+enum Failed<E> {
+    Sqlite(rusqlite::Error),
+    Build(E),
+}
+
+impl<E> From<rusqlite::Error> for Failed<E> {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+/// Takes the oldest gap records out, as many as a block carries.
+fn take_gaps(transaction: &rusqlite::Transaction<'_>) -> rusqlite::Result<Vec<GapRecord>> {
+    let mut statement = transaction.prepare_cached(
+        "DELETE FROM gap WHERE id IN (SELECT id FROM gap ORDER BY id LIMIT ?1)
+         RETURNING id, kind, first, last, start, end, block_hash, detail",
+    )?;
+    let row = |row: &rusqlite::Row<'_>| {
+        let pair = |a: Option<i64>, b: Option<i64>| a.zip(b);
+        let kind: String = row.get(1)?;
+        let hash: Option<Vec<u8>> = row.get(6)?;
+        let record = GapRecord {
+            kind: kind_named(&kind),
+            sequences: pair(row.get(2)?, row.get(3)?).map(|(a, b)| (a.cast_unsigned(), b.cast_unsigned())),
+            interval: pair(row.get(4)?, row.get(5)?)
+                .and_then(|(a, b)| Interval::new(Timestamp::from_nanos(a), Timestamp::from_nanos(b))),
+            last_block_hash: hash.and_then(|h| Hash::from_slice(&h)),
+            detail: row.get(7)?,
+        };
+        Ok((row.get::<_, i64>(0)?, record))
+    };
+    let mut records: Vec<(i64, GapRecord)> =
+        statement.query_map(params![GAPS_MAX as i64], row)?.collect::<rusqlite::Result<_>>()?;
+    records.sort_by_key(|(id, _)| *id);
+    Ok(records.into_iter().map(|(_, record)| record).collect())
+}
+
+fn kind_named(name: &str) -> GapKind {
+    let kinds = [
+        GapKind::Evicted,
+        GapKind::Refused,
+        GapKind::AgentDown,
+        GapKind::Restored,
+        GapKind::CommunicationLost,
+        GapKind::Overflow,
+        GapKind::ClockUnusable,
+        GapKind::DiskRefused,
+    ];
+    kinds.into_iter().find(|kind| kind.as_str() == name).unwrap_or(GapKind::Corrupted)
+}
+
+/// Text that fits a header field.
+fn detail(text: &str) -> String {
+    let mut end = text.len().min(shopfloor::wire::header::TEXT_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

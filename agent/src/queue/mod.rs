@@ -1,0 +1,477 @@
+//! The queue on disk: journal, blocks, chain and receipts of one agent, in one SQLite database.
+//!
+//! WAL with synchronous=FULL: what was committed survives a pulled plug. A block, the deletion of the journal rows
+//! that it holds, the new end of the chain and the gap records that it carries are one transaction, so no
+//! sequence is ever used twice. Bounded by bytes and age: `retention` evicts whole blocks, oldest first. After any
+//! write error the connection is given up and the database opened afresh before the next attempt, because SQLite
+//! may or may not have kept the last commit. A database that is corrupt is set aside, not repaired and not fatal.
+
+pub mod blocks;
+pub mod journal;
+mod retention;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use shopfloor::hash::Hash;
+use shopfloor::time::{Interval, Timestamp};
+use shopfloor::wire::header::{GapKind, GapRecord};
+
+use crate::config::QueueLimits;
+
+/// The form of the database that this program reads and writes.
+const SCHEMA: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL,
+    prev_hash BLOB NOT NULL, next_sample INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
+    log_index INTEGER, log_origin TEXT, drops TEXT NOT NULL, last_instant INTEGER);
+CREATE TABLE register_map (hash BLOB PRIMARY KEY, plan_hash BLOB, bytes BLOB NOT NULL);
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, config_hash BLOB NOT NULL, checksum BLOB NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE block (
+    sequence INTEGER PRIMARY KEY, hash BLOB NOT NULL, config_hash BLOB NOT NULL, sealed_at INTEGER NOT NULL,
+    parked TEXT, size INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE gap (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, first INTEGER, last INTEGER, start INTEGER, end INTEGER,
+    block_hash BLOB, detail TEXT NOT NULL);
+";
+
+/// Why the queue could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// SQLite said no.
+    #[error("{what} in {path}")]
+    Sqlite {
+        /// What was tried.
+        what: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file system is nearer to full than the reserve allows and nothing can be evicted.
+    #[error("only {free} bytes are free on the file system of {path}, {reserve} are reserved; free some space")]
+    DiskReserve {
+        /// The database.
+        path: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
+    },
+    /// The database was written by a newer program.
+    #[error("{path} has schema {found}, this program knows {SCHEMA}; install a newer plumbline-agent, the file was left as it is")]
+    NewerSchema {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
+    /// A file beside the database could not be read or written.
+    #[error("{what} {path}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A block could not be built.
+    #[error("building a block")]
+    Block(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The end of the chain and what is known of the collector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Epoch of the chain.
+    pub epoch: u64,
+    /// Sequence of the next block.
+    pub next_sequence: u64,
+    /// Hash of the newest block.
+    pub prev_hash: Hash,
+    /// Number of the next sample.
+    pub next_sample: u64,
+    /// Everything up to this sequence was acknowledged.
+    pub acknowledged: u64,
+    /// Log index and origin of the newest acknowledgement: the receipt.
+    pub receipt: Option<(u64, String)>,
+    /// Samples dropped in this epoch, by cause.
+    pub drops: BTreeMap<String, u64>,
+    /// The last instant at which something was recorded.
+    pub last_instant: Option<Timestamp>,
+}
+
+/// The queue of one agent.
+#[derive(Debug)]
+pub struct Queue {
+    directory: PathBuf,
+    limits: QueueLimits,
+    db: Option<Connection>,
+    state: State,
+    blocks: u64,
+    bytes: u64,
+    /// A batch whose sealing failed, and the sequence it would have had: it may be on disk all the same.
+    doubtful: Option<(u64, u64)>,
+    /// The newest journal row that is known to be on disk; newer ones after a failed commit are not ours.
+    journaled: i64,
+    doubtful_journal: bool,
+}
+
+/// What was found when the queue was opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// A corrupt database was moved here.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Readings that were journaled but not sealed when the agent stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// Hash of the register map in force.
+    pub config_hash: Hash,
+    /// Newest journal row among them.
+    pub through: i64,
+    /// Readings in the journal's form; rows whose checksum did not hold are missing.
+    pub bytes: Vec<Vec<u8>>,
+    /// Rows whose checksum did not hold.
+    pub corrupt_rows: u64,
+}
+
+impl Queue {
+    /// Opens or makes the queue in `directory`, which the caller has locked.
+    /// Errors: a database of a newer schema, a directory that cannot be written.
+    pub fn open(directory: &Path, limits: QueueLimits, now: Timestamp) -> Result<(Self, Found), QueueError> {
+        let path = directory.join("queue.db");
+        let mut found = Found::default();
+        let (db, state) = match connect(&path).and_then(|db| load(&db, &path, 1).map(|state| (db, state))) {
+            Ok(opened) => opened,
+            Err(error) if is_corrupt(&error) => {
+                let aside = set_aside(&path, now)?;
+                tracing::error!(aside = %aside.display(), %error, "the queue is corrupt; set aside, a new epoch begins");
+                found.set_aside = Some(aside);
+                let epoch = read_epoch(directory).unwrap_or(1) + 1;
+                let db = connect(&path)?;
+                let state = load(&db, &path, epoch)?;
+                (db, state)
+            }
+            Err(error) => return Err(error),
+        };
+        write_epoch(directory, state.epoch)?;
+        let mut queue = Self {
+            directory: directory.to_owned(),
+            limits,
+            db: Some(db),
+            state,
+            blocks: 0,
+            bytes: 0,
+            doubtful: None,
+            journaled: 0,
+            doubtful_journal: false,
+        };
+        queue.count()?;
+        queue.journaled = queue.read("reading the journal", |db| {
+            db.query_row("SELECT coalesce(max(id), 0) FROM journal", [], |row| row.get(0))
+        })?;
+        if let Some(aside) = &found.set_aside {
+            let detail = format!("queue of the epoch before was corrupt; kept as {}", file_name(aside));
+            queue.add_gap(&gap(GapKind::Corrupted, None, Interval::new(now, now), detail))?;
+        }
+        Ok((queue, found))
+    }
+
+    /// The end of the chain.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Blocks in the queue and their bytes.
+    pub fn size(&self) -> (u64, u64) {
+        (self.blocks, self.bytes)
+    }
+
+    /// Remembers a register map, so that its blocks can be explained to the collector later.
+    pub fn remember_map(&mut self, hash: Hash, plan_hash: Hash, bytes: &[u8]) -> Result<(), QueueError> {
+        self.write("remembering the register map", |db| {
+            db.execute(
+                "INSERT OR REPLACE INTO register_map (hash, plan_hash, bytes) VALUES (?1, ?2, ?3)",
+                params![hash.0, plan_hash.0, bytes],
+            )?;
+            db.execute(
+                "DELETE FROM register_map WHERE hash <> ?1 AND hash NOT IN (SELECT config_hash FROM block)
+                 AND hash NOT IN (SELECT config_hash FROM journal)",
+                params![hash.0],
+            )
+        })?;
+        Ok(())
+    }
+
+    /// A remembered register map: its bytes and the hash of its read plan.
+    pub fn register_map(&mut self, hash: Hash) -> Result<Option<(Vec<u8>, Option<Hash>)>, QueueError> {
+        self.read("reading a register map", |db| {
+            let row = |row: &rusqlite::Row<'_>| {
+                let plan: Option<Vec<u8>> = row.get(1)?;
+                Ok((row.get(0)?, plan.and_then(|p| Hash::from_slice(&p))))
+            };
+            db.query_row("SELECT bytes, plan_hash FROM register_map WHERE hash = ?1", params![hash.0], row).optional()
+        })
+    }
+
+    /// Register maps that blocks in the queue were read by, other than `current`.
+    pub fn older_maps(&mut self, current: Hash) -> Result<Vec<Vec<u8>>, QueueError> {
+        self.read("reading register maps", |db| {
+            let mut statement = db.prepare(
+                "SELECT bytes FROM register_map WHERE hash <> ?1 AND hash IN (SELECT config_hash FROM block)",
+            )?;
+            statement.query_map(params![current.0], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Puts readings into the journal; they survive from the moment this returns. The row's number.
+    pub fn commit(&mut self, config_hash: Hash, bytes: &[u8], now: Timestamp) -> Result<i64, QueueError> {
+        let checksum = Hash::of(bytes).0;
+        let confirmed = self.doubtful_journal.then_some(self.journaled);
+        self.doubtful_journal = true;
+        let id = self.write("committing to the journal", |db| {
+            let transaction = db.transaction()?;
+            if let Some(confirmed) = confirmed {
+                transaction.execute("DELETE FROM journal WHERE id > ?1", params![confirmed])?;
+            }
+            transaction
+                .prepare_cached("INSERT INTO journal (config_hash, checksum, bytes) VALUES (?1, ?2, ?3)")?
+                .execute(params![config_hash.0, &checksum[..8], bytes])?;
+            let id = transaction.last_insert_rowid();
+            transaction.prepare_cached("UPDATE state SET last_instant = ?1")?.execute(params![now.as_nanos()])?;
+            transaction.commit()?;
+            Ok(id)
+        })?;
+        self.doubtful_journal = false;
+        self.journaled = id;
+        self.state.last_instant = Some(now);
+        Ok(id)
+    }
+
+    /// What the last run left in the journal, one part for each register map in a row.
+    pub fn leftovers(&mut self) -> Result<Vec<Leftover>, QueueError> {
+        let rows: Vec<(i64, Vec<u8>, Vec<u8>, Vec<u8>)> = self.read("reading the journal", |db| {
+            let mut statement = db.prepare("SELECT id, config_hash, checksum, bytes FROM journal ORDER BY id")?;
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+            statement.query_map([], row)?.collect()
+        })?;
+        let mut parts: Vec<Leftover> = Vec::new();
+        for (id, config_hash, checksum, bytes) in rows {
+            let config_hash = Hash::from_slice(&config_hash).unwrap_or(Hash::ZERO);
+            if parts.last().is_none_or(|part| part.config_hash != config_hash) {
+                parts.push(Leftover { config_hash, through: id, bytes: Vec::new(), corrupt_rows: 0 });
+            }
+            let part = parts.last_mut().expect("a part was pushed just now");
+            part.through = id;
+            if checksum == Hash::of(&bytes).0[..8] { part.bytes.push(bytes) } else { part.corrupt_rows += 1 }
+        }
+        Ok(parts)
+    }
+
+    /// Drops journal rows that cannot be sealed; the caller has recorded the gap.
+    pub fn forget_journal(&mut self, through: i64) -> Result<(), QueueError> {
+        self.write("clearing the journal", |db| db.execute("DELETE FROM journal WHERE id <= ?1", params![through]))?;
+        Ok(())
+    }
+
+    /// A gap record for the next block.
+    pub fn add_gap(&mut self, record: &GapRecord) -> Result<(), QueueError> {
+        self.write("recording a gap", |db| insert_gap(db, record))?;
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), QueueError> {
+        let (blocks, bytes) = self.read("counting the queue", |db| {
+            let both = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+            db.query_row("SELECT count(*), coalesce(sum(size), 0) FROM block", [], both)
+        })?;
+        (self.blocks, self.bytes) = (blocks.cast_unsigned(), bytes.cast_unsigned());
+        Ok(())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join("queue.db")
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection, QueueError> {
+        if self.db.is_none() {
+            let path = self.path();
+            let db = connect(&path)?;
+            self.state = load(&db, &path, self.state.epoch)?;
+            self.db = Some(db);
+            self.count()?;
+        }
+        Ok(self.db.as_mut().expect("the connection was opened just now"))
+    }
+
+    fn read<T>(
+        &mut self,
+        what: &'static str,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, QueueError> {
+        let path = self.path();
+        run(self.connection()?).map_err(|source| QueueError::Sqlite { what, path, source })
+    }
+
+    /// Runs a write; a failed one gives the connection up.
+    fn write<T>(
+        &mut self,
+        what: &'static str,
+        run: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, QueueError> {
+        let path = self.path();
+        let result = run(self.connection()?);
+        result.map_err(|source| {
+            self.db = None;
+            QueueError::Sqlite { what, path, source }
+        })
+    }
+}
+
+/// A gap record of the whole agent.
+pub fn gap(
+    kind: GapKind,
+    sequences: Option<(u64, u64)>,
+    interval: Option<Interval>,
+    detail: impl Into<String>,
+) -> GapRecord {
+    GapRecord { kind, sequences, interval, last_block_hash: None, detail: detail.into() }
+}
+
+fn insert_gap(db: &Connection, record: &GapRecord) -> rusqlite::Result<usize> {
+    db.execute(
+        "INSERT INTO gap (kind, first, last, start, end, block_hash, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            record.kind.as_str(),
+            record.sequences.map(|s| s.0.cast_signed()),
+            record.sequences.map(|s| s.1.cast_signed()),
+            record.interval.map(|i| i.start.as_nanos()),
+            record.interval.map(|i| i.end.as_nanos()),
+            record.last_block_hash.map(|h| h.0),
+            record.detail,
+        ],
+    )
+}
+
+fn connect(path: &Path) -> Result<Connection, QueueError> {
+    let at = |what, source| QueueError::Sqlite { what, path: path.to_owned(), source };
+    let db = Connection::open(path).map_err(|e| at("opening the queue", e))?;
+    let set = || -> rusqlite::Result<i64> {
+        db.busy_timeout(std::time::Duration::from_secs(5))?;
+        db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "journal_size_limit", 16 << 20)?;
+        db.set_prepared_statement_cache_capacity(32);
+        db.query_row("PRAGMA user_version", [], |row| row.get(0))
+    };
+    let version = set().map_err(|e| at("opening the queue", e))?;
+    match version {
+        SCHEMA => Ok(db),
+        0 => {
+            let make = || -> rusqlite::Result<()> {
+                db.execute_batch(&format!("BEGIN; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"))
+            };
+            make().map_err(|e| at("making the queue", e))?;
+            Ok(db)
+        }
+        found => Err(QueueError::NewerSchema { path: path.to_owned(), found }),
+    }
+}
+
+fn load(db: &Connection, path: &Path, epoch: u64) -> Result<State, QueueError> {
+    let run = || -> rusqlite::Result<State> {
+        // A torn page among the tables shows here; blocks and journal rows have checksums of their own.
+        let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if check != "ok" {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            return Err(rusqlite::Error::SqliteFailure(code, Some(check)));
+        }
+        db.execute(
+            "INSERT OR IGNORE INTO state (id, epoch, next_sequence, prev_hash, next_sample, acknowledged, drops)
+             VALUES (1, ?1, 1, ?2, 1, 0, '{}')",
+            params![epoch.cast_signed(), Hash::ZERO.0],
+        )?;
+        db.query_row(
+            "SELECT epoch, next_sequence, prev_hash, next_sample, acknowledged, log_index, log_origin, drops,
+             last_instant FROM state",
+            [],
+            |row| {
+                let whole = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
+                let prev: Vec<u8> = row.get(2)?;
+                let (index, origin): (Option<i64>, Option<String>) = (row.get(5)?, row.get(6)?);
+                let drops: String = row.get(7)?;
+                Ok(State {
+                    epoch: whole(0)?,
+                    next_sequence: whole(1)?,
+                    prev_hash: Hash::from_slice(&prev).unwrap_or(Hash::ZERO),
+                    next_sample: whole(3)?,
+                    acknowledged: whole(4)?,
+                    receipt: index.map(i64::cast_unsigned).zip(origin),
+                    drops: serde_json::from_str(&drops).unwrap_or_default(),
+                    last_instant: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_nanos),
+                })
+            },
+        )
+    };
+    run().map_err(|source| QueueError::Sqlite { what: "reading the queue", path: path.to_owned(), source })
+}
+
+fn is_corrupt(error: &QueueError) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    match error {
+        QueueError::Sqlite { source, .. } => {
+            matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+        }
+        _ => false,
+    }
+}
+
+/// Moves the database and what belongs to it out of the way, under a name with the instant.
+fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, QueueError> {
+    let stamp = now.as_nanos() / 1_000_000_000;
+    let aside = path.with_file_name(format!("queue-corrupt-{stamp}.db"));
+    for suffix in ["", "-wal", "-shm"] {
+        let from = PathBuf::from(format!("{}{suffix}", path.display()));
+        let to = PathBuf::from(format!("{}{suffix}", aside.display()));
+        match std::fs::rename(&from, &to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(QueueError::File { what: "setting aside", path: from, source }),
+        }
+    }
+    Ok(aside)
+}
+
+/// The epoch stands in a file of its own, so that it is known when the database is lost.
+fn read_epoch(directory: &Path) -> Option<u64> {
+    std::fs::read_to_string(directory.join("epoch")).ok()?.trim().parse().ok()
+}
+
+fn write_epoch(directory: &Path, epoch: u64) -> Result<(), QueueError> {
+    if read_epoch(directory) == Some(epoch) {
+        return Ok(());
+    }
+    let path = directory.join("epoch");
+    let new = directory.join("epoch.new");
+    let write = || -> std::io::Result<()> {
+        std::fs::write(&new, format!("{epoch}\n"))?;
+        std::fs::File::open(&new)?.sync_all()?;
+        std::fs::rename(&new, &path)?;
+        std::fs::File::open(directory)?.sync_all()
+    };
+    write().map_err(|source| QueueError::File { what: "writing", path: path.clone(), source })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,161 @@
+//! One subscription as seen from the agent: rows, life signs, and whether a message is missing.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use opcua::client::{MonitoredItemMap, OnSubscriptionNotificationCore};
+use opcua::types::{DataChangeNotification, NotificationMessage, StatusChangeNotification};
+use shopfloor::register_map::DataType;
+use shopfloor::sample::StatusCode;
+use shopfloor::time::Wait;
+use shopfloor::wire::section::EventRow;
+use tokio::sync::mpsc;
+
+use super::map;
+use crate::recorder::Recorder;
+use crate::source::Reading;
+
+/// What a subscription tells the source's task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Messages of the group are missing, first to last.
+    Missing {
+        /// Index of the group.
+        group: u16,
+        /// First missing sequence number.
+        first: u32,
+        /// Last missing sequence number.
+        last: u32,
+    },
+    /// The server says that the subscription is over.
+    Over {
+        /// Status it gave.
+        status: u32,
+    },
+}
+
+/// Shared by the client's callback and the source's task.
+#[derive(Clone)]
+pub struct Watched(Arc<Mutex<State>>);
+
+struct State {
+    group: u16,
+    types: Vec<DataType>,
+    expected: Option<u32>,
+    last_activity: Instant,
+    wait: Arc<dyn Wait>,
+    recorder: Recorder,
+    signals: mpsc::UnboundedSender<Signal>,
+}
+
+impl Watched {
+    /// A subscription of a group whose columns have `types`. Client handle of an item is its column plus one.
+    pub fn new(
+        group: u16,
+        types: Vec<DataType>,
+        wait: Arc<dyn Wait>,
+        recorder: Recorder,
+        signals: mpsc::UnboundedSender<Signal>,
+    ) -> Self {
+        let last_activity = Instant::now();
+        Self(Arc::new(Mutex::new(State { group, types, expected: None, last_activity, wait, recorder, signals })))
+    }
+
+    /// When the server last gave any answer for this subscription.
+    pub fn last_activity(&self) -> Instant {
+        self.lock().last_activity
+    }
+
+    /// Takes a message in that was sent again on request.
+    pub fn republished(&self, message: NotificationMessage) {
+        self.lock().rows(message);
+    }
+
+    /// Every tag becomes Bad right after the last life sign: nothing is known of it from then on.
+    pub fn lost(&self) {
+        let state = self.lock();
+        let Some(life) = state.recorder.newest_life(state.group) else { return };
+        let row = bad_row(StatusCode::BAD_SUBSCRIPTION_LOST, life + 1);
+        let columns = 0..u16::try_from(state.types.len()).unwrap_or(u16::MAX);
+        let rows = columns.map(|column| (column, row.clone())).collect();
+        state.recorder.push(Reading::Events { group: state.group, rows });
+    }
+
+    /// A tag that the server does not monitor.
+    pub fn refused(&self, column: u16, status: StatusCode) {
+        let state = self.lock();
+        let row = bad_row(status, state.wait.now().as_nanos());
+        state.recorder.push(Reading::Events { group: state.group, rows: vec![(column, row)] });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bad_row(status: StatusCode, observed_time: i64) -> EventRow {
+    EventRow { source_time: None, server_time: None, observed_time, status, value: None }
+}
+
+impl OnSubscriptionNotificationCore for Watched {
+    fn on_subscription_notification(&mut self, message: NotificationMessage, _: MonitoredItemMap<'_>) {
+        let mut state = self.lock();
+        state.last_activity = Instant::now();
+        let carries = message.notification_data.as_ref().is_some_and(|data| !data.is_empty());
+        state.follow(message.sequence_number, carries);
+        let at = state.wait.now().as_nanos();
+        let group = state.group;
+        state.rows(message);
+        state.recorder.push(Reading::Life { group, at });
+    }
+}
+
+impl State {
+    /// Sequence numbers rise by one with each message that carries something; a keep-alive names the next one.
+    fn follow(&mut self, found: u32, carries: bool) {
+        if let Some(expected) = self.expected {
+            let ahead = found.wrapping_sub(expected);
+            if ahead != 0 && ahead < u32::MAX / 2 {
+                let last = previous(found);
+                self.signal(Signal::Missing { group: self.group, first: expected, last });
+            } else if ahead != 0 && carries {
+                return; // an older one, sent again
+            }
+        }
+        self.expected = Some(if carries { next(found) } else { found });
+    }
+
+    fn rows(&mut self, message: NotificationMessage) {
+        let observed = self.wait.now().as_nanos();
+        let mut rows = Vec::new();
+        for data in message.notification_data.into_iter().flatten() {
+            if let Some(change) = data.inner_as::<DataChangeNotification>() {
+                for item in change.monitored_items.iter().flatten() {
+                    let column = usize::try_from(item.client_handle).unwrap_or(usize::MAX).wrapping_sub(1);
+                    let Some(expected) = self.types.get(column) else { continue };
+                    let Ok(column) = u16::try_from(column) else { continue };
+                    rows.push((column, map::row(&item.value, *expected, observed)));
+                }
+            } else if let Some(change) = data.inner_as::<StatusChangeNotification>() {
+                self.signal(Signal::Over { status: change.status.bits() });
+            }
+        }
+        if !rows.is_empty() {
+            self.recorder.push(Reading::Events { group: self.group, rows });
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Without a listener the session is being given up anyway.
+        drop(self.signals.send(signal));
+    }
+}
+
+/// After the largest number follows 1.
+fn next(sequence: u32) -> u32 {
+    if sequence == u32::MAX { 1 } else { sequence + 1 }
+}
+
+fn previous(sequence: u32) -> u32 {
+    if sequence <= 1 { u32::MAX } else { sequence - 1 }
+}

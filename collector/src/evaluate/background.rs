@@ -1,0 +1,143 @@
+//! The background of evaluation: settles windows when their time has come, works stale ones out again.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use shopfloor::evaluate::{self, WindowKind};
+use shopfloor::id::{SiteId, WorkUnitId};
+use shopfloor::plant::WorkUnit;
+use shopfloor::time::{HOUR, Interval, Timestamp};
+
+use super::EvaluateError;
+use super::pipeline::{KEPT, Pipeline};
+use super::window::{Standing, grace, standing};
+use crate::ledger::PlantVersion;
+use crate::series::read::{BACK_MAX, MARGIN};
+
+/// Windows that one turn works out at most, so that a long history does not hold up what people ask for.
+const TURN_MAX: usize = 48;
+/// Blocks that are examined at once.
+const BATCH: usize = 1024;
+/// How far windows are listed ahead of the last one that was kept.
+const LOOK: i64 = 8 * 24 * HOUR;
+
+/// Up to where the windows of a kind were kept.
+#[derive(Debug, Default)]
+pub struct Progress(Mutex<BTreeMap<(SiteId, WorkUnitId, WindowKind), Timestamp>>);
+
+impl Pipeline {
+    /// One turn: marks what new blocks made stale, works some of it out again, settles what is due.
+    /// Gives the number of windows worked out; as many as [`TURN_MAX`] means that more are waiting.
+    pub fn turn(&self, progress: &Progress, now: Timestamp) -> Result<usize, EvaluateError> {
+        self.examine()?;
+        let mut worked = self.refresh(now)?;
+        for plant in self.store.ledger.plants() {
+            let Some(version) = self.store.ledger.plant(&plant.site.id) else { continue };
+            for unit in version.plant.work_units.iter().filter(|unit| unit.is_connected()) {
+                for kind in KEPT {
+                    if worked < TURN_MAX {
+                        worked += self.settle_due(progress, &version, unit, kind, now, TURN_MAX - worked)?;
+                    }
+                }
+            }
+        }
+        Ok(worked)
+    }
+
+    /// Looks at blocks that came since the last time: which kept windows do they touch?
+    fn examine(&self) -> Result<(), EvaluateError> {
+        let mut from = self.derived.examined()?;
+        let size = self.store.log.size();
+        let mut latest: BTreeMap<(SiteId, WindowKind), Option<Timestamp>> = BTreeMap::new();
+        while from < size {
+            let blocks = self.store.log.blocks_since(from, BATCH)?;
+            from = if blocks.len() < BATCH { size } else { blocks.last().map_or(size, |block| block.log_index + 1) };
+            let mut touched = Vec::new();
+            for block in &blocks {
+                for kind in KEPT {
+                    let key = (block.site.clone(), kind);
+                    let end = match latest.get(&key) {
+                        Some(end) => *end,
+                        None => *latest.entry(key).or_insert(self.derived.latest(&block.site, kind)?),
+                    };
+                    let ahead = grace(kind, &self.settle);
+                    let start = block.window.start.plus(-ahead);
+                    if end.is_some_and(|end| end > start) {
+                        let interval = Interval { start, end: block.window.end.plus(BACK_MAX + MARGIN) };
+                        touched.push((block.site.clone(), kind, interval));
+                    }
+                }
+            }
+            self.derived.examine(&touched, from)?;
+        }
+        Ok(())
+    }
+
+    fn refresh(&self, now: Timestamp) -> Result<usize, EvaluateError> {
+        let stale = self.derived.stale(TURN_MAX)?;
+        let worked = stale.len();
+        for key in stale {
+            let version = self.store.ledger.plant(&key.site);
+            let found = version.as_ref().and_then(|version| {
+                let unit = version.plant.work_unit(&key.unit)?;
+                let windows = evaluate::windows(&version.plant, &unit.id, key.kind, key.window);
+                let window = windows.into_iter().find(|window| window.interval == key.window)?;
+                Some((version, unit, window))
+            });
+            match found {
+                Some((version, unit, window)) => drop(self.evaluated(version, unit, &window, now)?),
+                // The plant has no such window any more; its result stays as it was reported.
+                None => self.derived.freshen(&key)?,
+            }
+        }
+        Ok(worked)
+    }
+
+    fn settle_due(
+        &self,
+        progress: &Progress,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        kind: WindowKind,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<usize, EvaluateError> {
+        let key = (version.plant.site.id.clone(), unit.id.clone(), kind);
+        let kept = progress.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let Some(start) = (match kept {
+            Some(kept) => Some(kept),
+            None => self.first(version, unit)?,
+        }) else {
+            return Ok(0);
+        };
+        let late = grace(kind, &self.settle);
+        let range = Interval { start, end: start.plus(LOOK).min(now) };
+        let mut worked = 0;
+        let mut reached = start;
+        for window in evaluate::windows(&version.plant, &unit.id, kind, range) {
+            let agents = self.delivered(&version.plant, unit, window.interval, now)?;
+            let nothing = super::window::Basis { data_version: String::new(), plant: String::new(), definitions: String::new() };
+            if standing(window.interval, late, now, &agents, None, &nothing) != Standing::Settle || worked >= most {
+                break;
+            }
+            self.window(version, unit, &window, now)?;
+            worked += 1;
+            reached = window.interval.end;
+        }
+        // Where the calendar has no window for longer than is looked ahead, the search goes on behind it.
+        if worked == 0 && range.end == start.plus(LOOK) && evaluate::windows(&version.plant, &unit.id, kind, range).is_empty() {
+            reached = range.end;
+        }
+        progress.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, reached);
+        Ok(worked)
+    }
+
+    fn first(&self, version: &PlantVersion, unit: &WorkUnit) -> Result<Option<Timestamp>, EvaluateError> {
+        let mut first = None;
+        for binding in &unit.bindings {
+            let seen = self.series.first_of(&version.plant.site.id, &binding.agent)?;
+            first = [first, seen].into_iter().flatten().min();
+        }
+        Ok(first)
+    }
+}

@@ -1,0 +1,361 @@
+//! From the log to the result of a window: read, compute, judge its standing, keep what is settled.
+//!
+//! Results of windows that have not settled are worked out when they are asked for; settled ones are kept in
+//! derived.db and worked out again only when a block, the plant or this program made them stale.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use shopfloor::evaluate::{self, Window, WindowKind, WorkUnitResult};
+use shopfloor::hash::Hash;
+use shopfloor::id::{AgentId, SiteId, TagName, WorkUnitId};
+use shopfloor::plant::{Plant, Role, WorkUnit};
+use shopfloor::time::{Interval, SECOND, Timestamp};
+
+use super::EvaluateError;
+use super::convert::{self, Named};
+use super::result::{Cause, Restated, WindowResult};
+use super::window::{Basis, Delivered, Standing, State, Why, grace, standing};
+use crate::config::Settle;
+use crate::ledger::PlantVersion;
+use crate::series::Series;
+use crate::series::derived::{Derived, Kept, Key};
+use crate::series::read::{Bound, Read, Request, Wanted};
+use crate::store::Store;
+
+/// Results that have not settled and are remembered until the log grows.
+const PASSING_MAX: usize = 1024;
+/// Nanoseconds for which a live result may be shown again while the log has not grown.
+const FRESH: i64 = 2 * SECOND;
+/// Late blocks that a cause names.
+const NAMED_MAX: usize = 20;
+
+/// Evaluates windows; shared by the interface and the background.
+pub struct Pipeline {
+    pub(super) store: Store,
+    pub(super) series: Arc<Series>,
+    pub(super) derived: Derived,
+    pub(super) settle: Settle,
+    passing: Mutex<BTreeMap<Key, Passing>>,
+    wanted: Mutex<BTreeMap<Hash, Arc<Wanted>>>,
+}
+
+struct Passing {
+    at: Timestamp,
+    log_size: u64,
+    plant: Hash,
+    evaluated: Arc<Evaluated>,
+}
+
+/// A result with everything that it came from.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// In the shape that is kept and served.
+    pub shape: WindowResult,
+    /// As computed.
+    pub result: WorkUnitResult,
+    /// What was read for it.
+    pub read: Read,
+}
+
+impl Pipeline {
+    /// A pipeline over a store that keeps results in `derived`.
+    pub fn new(store: Store, series: Arc<Series>, derived: Derived, settle: Settle) -> Self {
+        Self { store, series, derived, settle, passing: Mutex::default(), wanted: Mutex::default() }
+    }
+
+    /// The result of a window as it stands at `now`: the kept one while it holds, a new one otherwise.
+    pub fn window(
+        &self,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        window: &Window,
+        now: Timestamp,
+    ) -> Result<WindowResult, EvaluateError> {
+        let key = key(version, unit, window);
+        if let Some(kept) = self.derived.newest(&key)?
+            && kept.plant == version.hash.to_string()
+            && !self.derived.is_stale(&key)?
+        {
+            return Ok(serde_json::from_str(&kept.body)?);
+        }
+        Ok(self.evaluated(version, unit, window, now)?.shape.clone())
+    }
+
+    /// The same with everything that it came from; worked out again unless that was done a moment ago.
+    pub fn evaluated(
+        &self,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        window: &Window,
+        now: Timestamp,
+    ) -> Result<Arc<Evaluated>, EvaluateError> {
+        let key = key(version, unit, window);
+        let log_size = self.store.log.size();
+        if let Some(found) = self.remembered(&key, log_size, version.hash, now) {
+            return Ok(found);
+        }
+        let evaluated = Arc::new(self.evaluate(version, unit, window, &key, log_size, now)?);
+        let passing = Passing { at: now, log_size, plant: version.hash, evaluated: Arc::clone(&evaluated) };
+        let mut remembered = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.len() >= PASSING_MAX {
+            remembered.clear();
+        }
+        remembered.insert(key, passing);
+        Ok(evaluated)
+    }
+
+    /// The versions of a window's result that were kept, oldest first.
+    pub fn versions(&self, key: &Key) -> Result<Vec<Kept>, EvaluateError> {
+        Ok(self.derived.versions(key)?)
+    }
+
+    /// A stretch of time that is nobody's window: computed, never kept.
+    pub fn span(
+        &self,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        window: &Window,
+        now: Timestamp,
+    ) -> Result<(WorkUnitResult, Read), EvaluateError> {
+        let read = self.read(version, unit, window.interval, 0, now)?;
+        let result = evaluate::work_unit(&version.plant, &unit.id, &read.samples, window, now)?;
+        Ok((result, read))
+    }
+
+    fn remembered(&self, key: &Key, log_size: u64, plant: Hash, now: Timestamp) -> Option<Arc<Evaluated>> {
+        let remembered = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = remembered.get(key)?;
+        let fresh = (0..FRESH).contains(&now.since(found.at)) && found.log_size == log_size && found.plant == plant;
+        fresh.then(|| Arc::clone(&found.evaluated))
+    }
+
+    fn evaluate(
+        &self,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        window: &Window,
+        key: &Key,
+        log_size: u64,
+        now: Timestamp,
+    ) -> Result<Evaluated, EvaluateError> {
+        let late = grace(window.kind, &self.settle);
+        let read = self.read(version, unit, window.interval, late, now)?;
+        let result = evaluate::work_unit(&version.plant, &unit.id, &read.samples, window, now)?;
+        let found = basis(version, key, &result, &read);
+        let kept = self.derived.newest(key)?;
+        let agents = self.delivered(&version.plant, unit, window.interval, now)?;
+        let judged = standing(window.interval, late, now, &agents, kept.as_ref().map(as_basis).as_ref(), &found);
+        let named = Named { version, unit: &unit.id, data_version: &found.data_version, demo: read.demo };
+        let shape = convert::window(&result, &named);
+        let shape = self.settle(key, shape, judged, kept, &found, &read, log_size, now)?;
+        Ok(Evaluated { shape, result, read })
+    }
+
+    /// Gives a result its standing, and keeps it where it is settled.
+    #[allow(clippy::too_many_arguments)] // one step of `evaluate`, split for reading
+    fn settle(
+        &self,
+        key: &Key,
+        mut shape: WindowResult,
+        judged: Standing,
+        kept: Option<Kept>,
+        found: &Basis,
+        read: &Read,
+        log_size: u64,
+        now: Timestamp,
+    ) -> Result<WindowResult, EvaluateError> {
+        match judged {
+            Standing::Passing(state) => {
+                state.name().clone_into(&mut shape.state);
+                return Ok(shape);
+            }
+            Standing::Kept => {
+                self.derived.freshen(key)?;
+                return Ok(kept.map_or(Ok(shape), |kept| serde_json::from_str(&kept.body))?);
+            }
+            Standing::Settle => State::Settled.name().clone_into(&mut shape.state),
+            Standing::Restate(why) => {
+                State::Restated.name().clone_into(&mut shape.state);
+                let before = kept.as_ref();
+                shape.version = before.map_or(1, |kept| kept.version + 1);
+                shape.restates = before.map(|kept| Restated {
+                    version: kept.version,
+                    data_version: kept.data_version.clone(),
+                    cause: cause(why, kept, read),
+                    at: now.to_string(),
+                });
+            }
+        }
+        let cause = shape.restates.as_ref().map(|restated| serde_json::to_string(&restated.cause)).transpose()?;
+        let keep = Kept {
+            version: shape.version,
+            state: shape.state.clone(),
+            data_version: found.data_version.clone(),
+            plant: found.plant.clone(),
+            definitions: found.definitions.clone(),
+            log_size,
+            made_at: now,
+            cause,
+            body: serde_json::to_string(&shape)?,
+        };
+        if self.derived.keep(key, &keep)? {
+            tracing::info!(site = %key.site, unit = %key.unit, kind = key.kind.code(), start = %key.window.start,
+                version = keep.version, state = keep.state, "a window's result is kept");
+        }
+        self.derived.freshen(key)?;
+        // Another reader may have kept this version first; what is kept is what is answered.
+        Ok(self.derived.newest(key)?.map_or(Ok(shape), |kept| serde_json::from_str(&kept.body))?)
+    }
+
+    /// The samples that a window of a work unit rests on.
+    pub fn read(
+        &self,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        window: Interval,
+        ahead: i64,
+        now: Timestamp,
+    ) -> Result<Read, EvaluateError> {
+        let tags: BTreeSet<TagName> = unit.roles.values().cloned().collect();
+        let counting = [Role::Produced, Role::Scrap, Role::Energy];
+        let counters: BTreeSet<TagName> = counting.iter().filter_map(|role| unit.role(*role).cloned()).collect();
+        let wanted = self.wanted(version);
+        let request = Request {
+            site: &version.plant.site.id,
+            bounds: &bounds(unit),
+            tags: &tags,
+            counters: &counters,
+            wanted: &wanted,
+            window,
+            now,
+            around: evaluate::sample_range(unit, window),
+            ahead,
+        };
+        Ok(self.series.read(&request)?)
+    }
+
+    fn wanted(&self, version: &PlantVersion) -> Arc<Wanted> {
+        let mut held = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let units = version.plant.work_units.iter();
+            Arc::new(Wanted::new(units.flat_map(|unit| unit.roles.values().cloned()).collect()))
+        };
+        Arc::clone(held.entry(version.hash).or_insert_with(make))
+    }
+
+    /// How far the agents that a window depends on have delivered.
+    pub(super) fn delivered(
+        &self,
+        plant: &Plant,
+        unit: &WorkUnit,
+        window: Interval,
+        now: Timestamp,
+    ) -> Result<Vec<Delivered>, EvaluateError> {
+        let parts = unit.bindings.iter().filter(|binding| binding.within(window).is_some());
+        parts
+            .map(|binding| {
+                let view = self.store.agents.agent(&plant.site.id, &binding.agent);
+                let gone = view.as_ref().is_some_and(|view| !view.online && view.status_time.is_some());
+                let whole = view.as_ref().is_some_and(|view| view.missing.is_empty());
+                Ok(Delivered {
+                    retired: binding.until.filter(|until| *until <= now),
+                    done: gone && whole,
+                    watermark: self.watermark(&plant.site.id, &binding.agent)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The end of the newest block of an agent up to which nothing is missing.
+    pub fn watermark(&self, site: &SiteId, agent: &AgentId) -> Result<Option<Timestamp>, EvaluateError> {
+        let Some(view) = self.store.agents.agent(site, agent) else { return Ok(None) };
+        if view.contiguous == 0 {
+            return Ok(None);
+        }
+        if view.missing.is_empty() && view.beyond.is_empty() {
+            return Ok(view.newest_block_time);
+        }
+        // The newest of the contiguous ones may be accounted for by a gap record; then the one before it counts.
+        let first = view.contiguous.saturating_sub(256).max(1);
+        let blocks = self.store.log.blocks(site, agent, view.epoch, first..=view.contiguous)?;
+        Ok(blocks.last().map(|block| block.window.end))
+    }
+}
+
+/// The times for which a work unit's tags come from which agent.
+pub fn bounds(unit: &WorkUnit) -> Vec<Bound> {
+    let ever = Interval { start: Timestamp::from_nanos(i64::MIN), end: Timestamp::from_nanos(i64::MAX) };
+    let bound = |binding: &shopfloor::plant::Binding| {
+        binding.within(ever).map(|interval| Bound { agent: binding.agent.clone(), interval })
+    };
+    unit.bindings.iter().filter_map(bound).collect()
+}
+
+fn key(version: &PlantVersion, unit: &WorkUnit, window: &Window) -> Key {
+    let site = version.plant.site.id.clone();
+    Key { site, unit: unit.id.clone(), kind: window.kind, window: window.interval }
+}
+
+/// What a result rests on, as hashes.
+fn basis(version: &PlantVersion, key: &Key, result: &WorkUnitResult, read: &Read) -> Basis {
+    let definitions = &result.definitions;
+    let definitions = format!(
+        "{}@{} {}@{} {}@{} tz@{}",
+        definitions.definition_id,
+        definitions.definition_version,
+        definitions.profile_id,
+        definitions.profile_version,
+        definitions.state_rule_id,
+        definitions.state_rule_version,
+        definitions.tz_version
+    );
+    let plant = version.hash.to_string();
+    // By hash, so that the order of arrival makes no difference.
+    let hashes: BTreeSet<Hash> = read.blocks.values().map(|block| block.hash).collect();
+    let mut text = format!(
+        "plumbline result 1\n{}\n{}\n{}\n{}\n{}\n{plant}\n{definitions}\n",
+        key.site,
+        key.unit,
+        key.kind.code(),
+        key.window.start,
+        key.window.end
+    );
+    for hash in hashes {
+        text.push_str(&hash.to_string());
+        text.push('\n');
+    }
+    Basis { data_version: Hash::of(text.as_bytes()).to_string(), plant, definitions }
+}
+
+fn as_basis(kept: &Kept) -> Basis {
+    Basis {
+        data_version: kept.data_version.clone(),
+        plant: kept.plant.clone(),
+        definitions: kept.definitions.clone(),
+    }
+}
+
+fn cause(why: Why, kept: &Kept, read: &Read) -> Cause {
+    let late: Vec<String> = read.blocks.range(kept.log_size..).map(|(_, block)| block.hash.to_string()).collect();
+    let (code, zh, en) = match why {
+        Why::PlantChanged => ("plant-changed", "工厂模型已更改".to_owned(), "the plant document was changed".to_owned()),
+        Why::DefinitionChanged => {
+            ("definition-changed", "定义或程序版本已更改".to_owned(), "a definition or the program was changed".to_owned())
+        }
+        Why::LateBlocks => (
+            "late-blocks",
+            format!("结算后收到 {} 个迟到数据块", late.len()),
+            format!("{} blocks arrived after it was settled", late.len()),
+        ),
+    };
+    Cause { code: code.to_owned(), zh, en, blocks: late.into_iter().take(NAMED_MAX).collect() }
+}
+
+/// The work unit of a plant.
+pub fn unit<'a>(version: &'a PlantVersion, id: &WorkUnitId) -> Option<&'a WorkUnit> {
+    version.plant.work_unit(id)
+}
+
+/// The kinds of windows that are kept.
+pub const KEPT: [WindowKind; 3] = [WindowKind::Shift, WindowKind::Day, WindowKind::Hour];

@@ -1,0 +1,132 @@
+// How numbers look: exact integers decide every shown digit, bounds are rounded outward, nothing is clipped.
+// The pieces come back as text without markup; the parts folder puts them on the page.
+
+import type { BoundedRatio, Count, Energy, Exact, Ratio, Remark } from "../api/types";
+
+/** U+2212, the minus of every number on a page. */
+export const MINUS = "\u2212";
+/** U+202F between groups of three digits. */
+export const GROUP = "\u202f";
+/** What stands where a value is missing; never zero. */
+export const MISSING = "\u2014";
+
+type Rounding = "nearest" | "down" | "up";
+
+/** A bounded figure as text. `range` has no single value because the bounds differ in the shown digits. */
+export type Shown =
+  | { kind: "value"; value: string; unit: string; low: string | null; high: string | null }
+  | { kind: "range"; low: string; high: string; unit: string }
+  | { kind: "open"; low: string; unit: string }
+  | { kind: "missing"; reason: Remark | null };
+
+/** num/den as a decimal with `digits` places, decided by integers: "0.8125" with 3 places, nearest -> "0.813". */
+export function decimal(num: string, den: string, digits: number, rounding: Rounding = "nearest"): string {
+  let n = BigInt(num);
+  let d = BigInt(den);
+  if (d === 0n) return MISSING;
+  if (d < 0n) [n, d] = [-n, -d];
+  const scaled = n * 10n ** BigInt(digits);
+  const whole = divide(scaled, d, rounding);
+  const negative = whole < 0n;
+  const text = (negative ? -whole : whole).toString().padStart(digits + 1, "0");
+  const cut = text.length - digits;
+  const out = digits === 0 ? grouped(text) : `${grouped(text.slice(0, cut))}.${text.slice(cut)}`;
+  return negative ? MINUS + out : out;
+}
+
+function divide(n: bigint, d: bigint, rounding: Rounding): bigint {
+  const down = n >= 0n ? n / d : -((-n + d - 1n) / d);
+  if (rounding === "down" || down * d === n) return down;
+  if (rounding === "up") return down + 1n;
+  return 2n * (n - down * d) >= d ? down + 1n : down;
+}
+
+/** "1234567" -> "1 234 567" with narrow no-break spaces. */
+export function grouped(digits: string): string {
+  return digits.replace(/\B(?=(\d{3})+(?!\d))/g, GROUP);
+}
+
+/** A whole number for people. */
+export function integer(value: number | string): string {
+  const text = String(value);
+  return text.startsWith("-") ? MINUS + grouped(text.slice(1)) : grouped(text);
+}
+
+/** A ratio in per cent with one place. */
+export function percent(ratio: Ratio, rounding: Rounding = "nearest"): string {
+  return decimal((BigInt(ratio.num) * 100n).toString(), ratio.den, 1, rounding);
+}
+
+/** OEE and its factors: one place and %; without a point the bounds are shown, never a made-up middle. */
+export function shownRatio(r: BoundedRatio | null): Shown {
+  if (r === null || (r.low === null && r.point === null)) return { kind: "missing", reason: r?.reason ?? null };
+  if (r.point !== null) return { kind: "value", value: percent(r.point), unit: "%", low: null, high: null };
+  if (r.low === null) return { kind: "missing", reason: r.reason };
+  if (r.high === null) return { kind: "open", low: percent(r.low, "down"), unit: "%" };
+  const near = [percent(r.low), percent(r.high)] as const;
+  const [low, high] = [percent(r.low, "down"), percent(r.high, "up")];
+  if (near[0] === near[1]) return { kind: "value", value: near[0], unit: "%", low, high };
+  return { kind: "range", low, high, unit: "%" };
+}
+
+/** Coverage: rounded down, so that 100.0 % means all of it. */
+export function shownCoverage(r: Ratio | null): Shown {
+  if (r === null) return { kind: "missing", reason: null };
+  return { kind: "value", value: percent(r, "down"), unit: "%", low: null, high: null };
+}
+
+/** Pieces: integers, "120 to 124" when the counter leaves room. */
+export function shownCount(c: Count | null): Shown {
+  if (c === null || c.low === null) return { kind: "missing", reason: c?.reason ?? null };
+  if (c.high === null) return { kind: "open", low: integer(c.low), unit: "" };
+  if (c.low === c.high) return { kind: "value", value: integer(c.low), unit: "", low: null, high: null };
+  return { kind: "range", low: integer(c.low), high: integer(c.high), unit: "" };
+}
+
+/** Energy: all places the meter has (at most four); three places where the decimal does not end. */
+export function shownEnergy(e: Energy | null): Shown {
+  if (e === null || e.low === null) return { kind: "missing", reason: e?.reason ?? null };
+  if (e.high === null) return { kind: "open", low: exact(e.low, "down"), unit: e.unit };
+  const [low, high] = [exact(e.low, "down"), exact(e.high, "up")];
+  if (e.low.num === e.high.num && e.low.den === e.high.den) {
+    return { kind: "value", value: exact(e.low, "nearest"), unit: e.unit, low: null, high: null };
+  }
+  return { kind: "range", low, high, unit: e.unit };
+}
+
+/** An exact rational with the places its decimal really has, at most four; three where it does not end. */
+export function exact(x: Exact, rounding: Rounding = "nearest"): string {
+  if (x.text.includes("/")) return decimal(x.num, x.den, 3, rounding);
+  const places = x.text.split(".")[1]?.length ?? 0;
+  return decimal(x.num, x.den, Math.min(places, 4), rounding);
+}
+
+/** One line of plain text, for titles, tables and screen readers: "83.4 % [83.3, 83.5]". */
+export function plain(s: Shown): string {
+  switch (s.kind) {
+    case "value": {
+      const head = s.unit ? `${s.value} ${s.unit}` : s.value;
+      return s.low === null || s.high === null ? head : `${head} [${s.low}, ${s.high}]`;
+    }
+    case "range":
+      return s.unit ? `[${s.low}, ${s.high}] ${s.unit}` : `${s.low}–${s.high}`;
+    case "open":
+      return s.unit ? `≥ ${s.low} ${s.unit}` : `≥ ${s.low}`;
+    case "missing":
+      return MISSING;
+  }
+}
+
+/** A measured value of a tag as it stands in its column: numbers keep every digit they came with. */
+export function sampleValue(value: number | boolean | string | null, exactText: string | null): string {
+  if (value === null) return MISSING;
+  if (typeof value === "number") return (exactText ?? String(value)).replace(/^-/, MINUS);
+  return String(value);
+}
+
+/** Bytes with a binary unit. */
+export function bytes(n: number): string {
+  if (n < 1024) return `${n} B`;
+  const kib = n / 1024;
+  return kib < 1024 ? `${kib.toFixed(1)} KiB` : `${(kib / 1024).toFixed(1)} MiB`;
+}

@@ -1,0 +1,68 @@
+// Every digit on a page is decided by integers: rounding, bounds, missing values, signs.
+import { describe, expect, it } from "vitest";
+import type { BoundedRatio, Ratio } from "../src/api/types";
+import { bytes, decimal, exact, integer, percent, plain, sampleValue, shownCount, shownCoverage, shownEnergy, shownRatio } from "../src/format/number";
+
+const ratio = (num: number | string, den: number | string): Ratio => ({ value: Number(num) / Number(den), num: String(num), den: String(den) });
+const between = (low: Ratio | null, high: Ratio | null, point: Ratio | null = null): BoundedRatio => ({ low, high, point, reason: null });
+
+describe("decimal", () => {
+  it("rounds half up, outward on request, and never through a float", () => {
+    expect(decimal("13", "16", 3)).toBe("0.813");
+    expect(decimal("13", "16", 3, "down")).toBe("0.812");
+    expect(decimal("1", "3", 1, "up")).toBe("0.4");
+    expect(decimal("1", "4", 2, "up")).toBe("0.25");
+    expect(decimal("9007199254740993", "1", 0)).toBe("9\u202f007\u202f199\u202f254\u202f740\u202f993");
+  });
+  it("writes negative numbers with U+2212 and rounds them towards the named side", () => {
+    expect(decimal("-1", "3", 2)).toBe("\u22120.33");
+    expect(decimal("-1", "3", 2, "down")).toBe("\u22120.34");
+    expect(decimal("-1", "3", 2, "up")).toBe("\u22120.33");
+    expect(decimal("1", "-3", 2)).toBe("\u22120.33");
+  });
+  it("has a dash where the denominator is zero", () => expect(decimal("1", "0", 1)).toBe("\u2014"));
+});
+
+describe("ratios", () => {
+  it("shows a point with one place", () => {
+    const half = ratio(1, 2);
+    expect(plain(shownRatio(between(half, half, half)))).toBe("50.0 %");
+  });
+  it("is not clipped above 100 %", () => expect(percent(ratio(21, 20))).toBe("105.0"));
+  it("shows value and outward bounds when both round to the same digit", () => {
+    expect(plain(shownRatio(between(ratio(75661, 100000), ratio(75689, 100000))))).toBe("75.7 % [75.6, 75.7]");
+  });
+  it("shows only the bounds when they differ: no middle is made up", () => {
+    expect(plain(shownRatio(between(ratio(7124, 10000), ratio(8401, 10000))))).toBe("[71.2, 84.1] %");
+  });
+  it("says when the upper bound is open", () => expect(plain(shownRatio(between(ratio(7, 10), null)))).toBe("≥ 70.0 %"));
+  it("keeps the reason of a missing value", () => {
+    const reason = { code: "no-planned-time", zh: "没有计划忙碌时间", en: "no planned busy time" };
+    expect(shownRatio({ low: null, high: null, point: null, reason })).toEqual({ kind: "missing", reason });
+  });
+  it("rounds coverage down, so that 100.0 % means all of it", () => {
+    expect(plain(shownCoverage(ratio(99999, 100000)))).toBe("99.9 %");
+    expect(plain(shownCoverage(ratio(1, 1)))).toBe("100.0 %");
+  });
+});
+
+describe("counts, energy, values", () => {
+  it("groups integers and shows a range when the counter leaves room", () => {
+    expect(plain(shownCount({ low: 1234, high: 1234, exact: true, reason: null }))).toBe("1\u202f234");
+    expect(plain(shownCount({ low: 0, high: 0, exact: true, reason: null }))).toBe("0");
+    expect(plain(shownCount({ low: 5, high: 9, exact: false, reason: null }))).toBe("5–9");
+    expect(plain(shownCount({ low: 5, high: null, exact: false, reason: null }))).toBe("≥ 5");
+    expect(integer("-1200")).toBe("\u22121\u202f200");
+  });
+  it("keeps the meter's places", () => {
+    const e = { value: 12.3, text: "12.30", num: "1230", den: "100" };
+    expect(plain(shownEnergy({ low: e, high: e, exact: true, unit: "kWh", reason: null }))).toBe("12.30 kWh");
+    expect(exact({ value: 0.333, text: "1/3", num: "1", den: "3" })).toBe("0.333");
+  });
+  it("shows a sample's value with every digit it came with", () => {
+    expect(sampleValue(-0.5, "-0.500")).toBe("\u22120.500");
+    expect(sampleValue(true, null)).toBe("true");
+    expect(sampleValue(null, null)).toBe("\u2014");
+  });
+  it("names bytes", () => expect([bytes(1023), bytes(6123)]).toEqual(["1023 B", "6.0 KiB"]));
+});

@@ -1,0 +1,88 @@
+// The pure parts behind the pages: addresses, which window a preset means, the waterfall, the course of samples.
+import { describe, expect, it } from "vitest";
+import { address } from "../src/api/client";
+import type { LeafCode, SampleRow, WindowResult } from "../src/api/types";
+import { course } from "../src/format/trend";
+import { waterfall } from "../src/format/waterfall";
+import { choose } from "../src/state/pick";
+import { parseRoute, to } from "../src/state/route";
+
+const MIN = 60_000;
+const whole = (n: number) => ({ low: n, high: n, exact: true, reason: null });
+const r = (num: number, den: number) => ({ value: num / den, num: String(num), den: String(den) });
+
+function windowOf(time: Partial<Record<LeafCode, number>>, oee: [number, number, number], produced = 10, good = 10): WindowResult {
+  const [low, high, den] = oee;
+  return {
+    start: "2026-11-25T00:00:00Z",
+    end: "2026-11-25T08:00:00Z",
+    time: Object.entries(time).map(([leaf, ms]) => ({ leaf: leaf as LeafCode, ms, ns: `${ms}000000`, zh: "", en: "" })),
+    oee: { low: r(low, den), high: r(high, den), point: low === high ? r(low, den) : null, reason: null },
+    counts: { produced: whole(produced), good: whole(good), scrap: whole(produced - good), steps: [] },
+  } as unknown as WindowResult;
+}
+
+describe("addresses", () => {
+  it("come back as they went", () => {
+    const start = "2026-11-25T00:00:00Z";
+    const link = to.window("s-1", "轴承/01", { start, end: "2026-11-25T08:00:00Z", kind: "shift" });
+    expect(parseRoute(link)).toEqual({ page: "window", site: "s-1", unit: "轴承/01", start, end: "2026-11-25T08:00:00Z", kind: "shift" });
+    expect(parseRoute(to.samples("s", "u", "t", { from: "a", to: "b", window: "w" }))).toMatchObject({ page: "samples", from: "a", back: "w" });
+  });
+  it("that name nothing are lost, not errors", () => {
+    for (const bad of ["#/nowhere", "#/unit/s", "#/window/a/b/c", "#/block", "#/unit/%E0%A4%A/x/y%"]) expect(["lost", "unit"]).toContain(parseRoute(bad).page);
+    expect(parseRoute("").page).toBe("overview");
+  });
+  it("of the interface escape each part and leave out empty values", () => {
+    expect(address(["sites", "a/b"], { from: "2026-11-25T08:00:00+08:00", to: null, after: "" })).toBe("api/v1/sites/a%2Fb?from=2026-11-25T08%3A00%3A00%2B08%3A00");
+  });
+});
+
+describe("presets", () => {
+  const w = (start: string, end: string) => ({ start: `2026-11-25T${start}:00:00Z`, end: `2026-11-25T${end}:00:00Z` }) as WindowResult;
+  const list = [w("00", "04"), w("04", "08"), w("12", "16")];
+  const at = (h: string) => Date.parse(`2026-11-25T${h}:00Z`);
+  it("take the open window and the last closed one", () => {
+    expect(choose("this", list, at("05:00"))?.start).toContain("T04");
+    expect(choose("previous", list, at("05:00"))?.start).toContain("T00");
+  });
+  it("between shifts there is no current one, at an edge the new one is current", () => {
+    expect(choose("this", list, at("09:00"))).toBeNull();
+    expect(choose("previous", list, at("09:00"))?.start).toContain("T04");
+    expect(choose("today", list, at("04:00"))?.start).toContain("T04");
+    expect(choose("yesterday", [], at("04:00"))).toBeNull();
+  });
+});
+
+describe("the waterfall", () => {
+  it("steps down from the window to the good time without a rest", () => {
+    // 480 min: 30 break, 450 planned; 50 down, 400 producing; OEE 300/450, 10 produced of which 9 good.
+    const steps = waterfall(windowOf({ RUN: 400 * MIN, DOWN: 50 * MIN, BREAK: 30 * MIN }, [300, 300, 450], 10, 9));
+    const of = (key: string) => steps.find((s) => s.key === key);
+    expect(steps.map((s) => s.key)).toEqual(["window", "BREAK", "pbt", "DOWN", "apt", "speed", "quality", "good"]);
+    expect([of("window"), of("pbt"), of("apt")].map((s) => s?.ms)).toEqual([480 * MIN, 450 * MIN, 400 * MIN]);
+    const losses = steps.filter((s) => s.kind === "loss").reduce((sum, s) => sum + s.ms, 0);
+    expect(losses + (of("good")?.ms ?? 0)).toBeCloseTo(480 * MIN, 3);
+    expect(of("quality")?.ms).toBeCloseTo((300 / 9) * MIN, 3);
+  });
+  it("keeps speed and quality together where OEE has bounds", () => {
+    const steps = waterfall(windowOf({ RUN: 400 * MIN, UNK: 80 * MIN }, [300, 360, 480]));
+    expect(steps.map((s) => s.key)).toEqual(["window", "pbt", "UNK", "apt", "speed", "uncertain", "good"]);
+    expect(steps.find((s) => s.key === "uncertain")?.ms).toBeCloseTo(60 * MIN, 3);
+  });
+  it("names a gain when pieces came faster than planned, and is empty without time", () => {
+    const steps = waterfall(windowOf({ RUN: 400 * MIN }, [420, 420, 400]));
+    expect(steps.find((s) => s.key === "speed")?.kind).toBe("gain");
+    expect(waterfall(windowOf({}, [0, 0, 1]))).toEqual([]);
+  });
+});
+
+describe("the course of samples", () => {
+  const row = (s: number, value: number | null) => ({ at: `2026-11-25T00:00:0${s}Z`, value, quality: value === null ? "bad" : "good" }) as SampleRow;
+  it("breaks at a bad sample instead of bridging it", () => {
+    const c = course([row(0, 1), row(1, 2), row(2, null), row(3, 5)]);
+    expect(c?.runs.map((run) => run.map(([, v]) => v))).toEqual([[1, 2], [5]]);
+    expect([c?.min, c?.max, c?.bad.length]).toEqual([1, 5, 1]);
+  });
+  it("draws nothing from one number", () => expect(course([row(0, 1), row(1, null)])).toBeNull());
+});

@@ -1,0 +1,173 @@
+// The walk that issue after issue must keep: from a work unit's OEE on the overview to the register words behind it in at
+// most four clicks, in both languages, without a console error and without a request that leaves loopback.
+//
+//   BASE_URL=http://127.0.0.1:8080 PICTURES=/some/folder node tests/walk.mjs
+//
+// Without BASE_URL it walks the fixture server. CHROMIUM names the browser (default /usr/bin/chromium).
+// UNIT names the work unit to walk from (default: the first whose OEE has a value).
+// Exit code 0 when everything held, 1 otherwise with one line for each thing that did not.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const PATIENCE_MS = 60_000;
+const MOST_CLICKS = 4;
+const HEX_WORDS = /^0x[0-9a-f]{2,}( 0x[0-9a-f]{2,})*$/i;
+const SPOILT = /\b(NaN|undefined|null|Invalid Date|\[object Object\])\b|\b(app|nav|state|col|factor|timeline|leaf|picker|unit|window|samples|block|role)\.[a-z_]+\b/;
+const ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const SCREENS = [
+  { name: "1440", viewport: { width: 1440, height: 900 } },
+  { name: "390", viewport: { width: 390, height: 844 } },
+];
+
+const faults = [];
+const pictures = process.env.PICTURES;
+if (pictures) await mkdir(pictures, { recursive: true });
+const fixture = process.env.BASE_URL ? null : await (await import("./fixture-server.mjs")).start();
+const base = (process.env.BASE_URL ?? fixture.address).replace(/\/$/, "");
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
+try {
+  for (const lang of ["zh", "en"]) for (const screen of SCREENS) await guarded(`${lang} ${screen.name}`, () => walk(lang, screen));
+} finally {
+  await browser.close();
+  fixture?.stop();
+}
+for (const fault of faults) console.error(`not ok: ${fault}`);
+process.exitCode = faults.length === 0 ? 0 : 1;
+
+async function guarded(name, action) {
+  try {
+    console.log(`ok: ${name}: ${await action()}`);
+  } catch (error) {
+    faults.push(`${name}: ${error.message}`);
+  }
+}
+
+/** One walk with a new browser profile; returns what was found, throws at the first thing that does not hold. */
+async function walk(lang, screen) {
+  const context = await browser.newContext({ viewport: screen.viewport, locale: lang === "zh" ? "zh-CN" : "en-GB" });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const complaints = watch(page);
+  const picture = async (name) => {
+    if (pictures) await page.screenshot({ path: join(pictures, `${lang}-${screen.name}-${name}.png`), fullPage: true });
+  };
+  try {
+    await page.goto(`${base}/?lang=${lang}`);
+    await page.getByTestId("board").waitFor();
+    const row = await rowWithOee(page);
+    const unit = await row.getAttribute("data-unit");
+    await sound(page, lang);
+    await picture("1-overview");
+
+    let clicks = 0;
+    const click = async (target) => {
+      await target.click();
+      clicks += 1;
+    };
+    await click(row.getByTestId("unit-oee"));
+    await page.getByTestId("timeline").waitFor();
+    await page.getByTestId("ledger").waitFor();
+    await sound(page, lang);
+    await picture("2-unit");
+    await page.evaluate(() => window.scrollTo(0, 0));
+
+    await click(page.getByTestId("oee-link"));
+    await page.getByTestId("formula").waitFor();
+    await sound(page, lang);
+    await picture("3-window");
+
+    await click(page.getByTestId("inputs").locator("a").first());
+    await page.getByTestId("samples").waitFor();
+    const sample = page.getByTestId("sample").filter({ has: page.getByText(/^\s*0x[0-9a-f]+/i) }).first();
+    const words = (await sample.getByTestId("words").innerText()).trim();
+    const index = (await sample.getByTestId("log-index").innerText()).trim();
+    assert.match(words, HEX_WORDS, `register words are shown, found "${words}"`);
+    assert.match(index, /^\d+$/, `the log index is shown, found "${index}"`);
+    assert.ok(await sample.getByTestId("words").isVisible(), "the words are visible");
+    const hash = await sample.getByTestId("block-link").getAttribute("title");
+    assert.match(hash, /^[0-9a-f]{64}$/, "the sample names its block");
+    assert.ok(clicks <= MOST_CLICKS, `at most ${MOST_CLICKS} clicks to the words, took ${clicks}`);
+    await sound(page, lang);
+    await picture("4-samples");
+
+    await click(sample.getByTestId("block-link").locator("a"));
+    await page.getByTestId("block-log-index").waitFor();
+    assert.match((await page.getByTestId("block-log-index").innerText()).trim(), /^\d+$/, "the block shows its log index");
+    assert.equal(await page.getByTestId("signature").getAttribute("data-ok"), "true", "the block's signature is valid");
+    assert.ok((await page.getByTestId("block-hash").innerText()).includes(hash), "the block is the one the sample named");
+    assert.ok(clicks <= MOST_CLICKS, `at most ${MOST_CLICKS} clicks to the block, took ${clicks}`);
+    await sound(page, lang);
+    await picture("5-block");
+
+    for (const place of ["equipment", "agents", "log"]) {
+      await page.getByTestId(`nav-${place}`).click();
+      await page.getByTestId(`page-${place}`).waitFor();
+      await page.waitForLoadState("domcontentloaded");
+      await page.waitForFunction(() => document.querySelector("main table, main dl, main [data-testid=notice]") !== null);
+      await sound(page, lang);
+      await picture(`6-${place}`);
+    }
+    if (lang === "zh" && screen.name === "1440") await darkPictures(page, picture, unit);
+    assert.deepEqual(complaints, [], "no console error and no request off loopback");
+    return `${unit}: ${clicks} clicks to words ${words} in block ${hash.slice(0, 12)} at log index ${index}`;
+  } finally {
+    if (complaints.length > 0) for (const c of complaints) console.error(`   ${c}`);
+    await context.close();
+  }
+}
+
+/** Collects console errors, page errors, failed requests and requests that leave loopback. */
+function watch(page) {
+  const complaints = [];
+  page.on("console", (message) => message.type() === "error" && complaints.push(`console: ${message.text()}`));
+  page.on("pageerror", (error) => complaints.push(`page: ${error.message}`));
+  page.on("request", (request) => {
+    const { hostname, protocol } = new URL(request.url());
+    if (!/^https?:$/.test(protocol) || !["127.0.0.1", "localhost", "[::1]"].includes(hostname)) complaints.push(`off loopback: ${request.url()}`);
+  });
+  return complaints;
+}
+
+async function rowWithOee(page) {
+  const wanted = process.env.UNIT;
+  if (wanted) return page.locator(`[data-testid=unit-row][data-unit="${wanted}"]`);
+  const row = page.getByTestId("unit-row").filter({ hasText: /%/ }).first();
+  await row.waitFor();
+  return row;
+}
+
+/** What must hold on every page: the right language, no spoilt text, no sideways scrolling. */
+async function sound(page, lang) {
+  const { text, width, language } = await page.evaluate(() => ({
+    text: document.body.innerText,
+    width: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    language: document.documentElement.lang,
+  }));
+  assert.equal(language, lang === "zh" ? "zh-CN" : "en", "the page says its language");
+  const spoilt = SPOILT.exec(text);
+  assert.equal(spoilt, null, `no spoilt text, found "${spoilt?.[0]}" on ${page.url()}`);
+  assert.ok(width <= 0, `no sideways scrolling, ${width} px too wide on ${page.url()}`);
+}
+
+async function darkPictures(page, picture, unit) {
+  await page.getByTestId("theme").click();
+  await page.getByTestId("theme").click();
+  await page.getByTestId("nav-overview").click();
+  const row = page.locator(`[data-testid=unit-row][data-unit="${unit}"]`);
+  await row.waitFor();
+  await picture("7-dark-overview");
+  await row.getByTestId("unit-oee").click();
+  await page.getByTestId("ledger").waitFor();
+  await picture("7-dark-unit");
+}

@@ -1,0 +1,9 @@
+//! Files as people write them: text in, checked values out, every problem at once with line and column. No I/O.
+//!
+//! [`document`] walks a TOML document and collects problems; [`plant`] knows plant.toml, [`definition`] the
+//! definition files that ship with the program.
+
+pub mod definition;
+pub mod document;
+pub mod duration;
+pub mod plant;

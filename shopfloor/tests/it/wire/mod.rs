@@ -1,0 +1,9 @@
+//! The wire format seen from outside: blocks, sessions, conformance vectors, our own vectors and their Python reader.
+
+mod block;
+mod conformance;
+mod control;
+mod map;
+mod session;
+pub mod support;
+mod vectors;

@@ -1,0 +1,1 @@
+//! Our own vectors (`docs/vectors/blocks.json`).

@@ -1,0 +1,132 @@
+//! The demo program. Alone it plays a factory; `agent`, `collector` and `doctor` are what the kill test and the
+//! bench run as processes of their own.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use collector::wait::RealWait;
+use demo::play;
+use tokio_util::sync::CancellationToken;
+
+/// A simulated factory with everything that Plumbline is, in one process.
+#[derive(Parser)]
+#[command(name = "cargo xtask demo", version)]
+struct Arguments {
+    /// What happens in the factory is drawn from this seed
+    #[arg(long, default_value_t = 20_261_125)]
+    seed: u64,
+    /// Days of history that fill in behind the live data; 0 for none
+    #[arg(long, default_value_t = 2.0)]
+    days: f64,
+    /// Where the pages are served; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Where everything is kept; a folder that is gone at the end unless this names one
+    #[arg(long)]
+    state: Option<PathBuf>,
+    /// Print `ready ADDRESS` only when the history is filled in (for tests)
+    #[arg(long)]
+    ready_when_filled: bool,
+    #[command(subcommand)]
+    command: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// An agent alone
+    #[command(hide = true)]
+    Agent {
+        /// Its configuration
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// A collector alone
+    #[command(hide = true)]
+    Collector {
+        /// Its configuration
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// What a stopped collector holds, as JSON
+    #[command(hide = true)]
+    Doctor {
+        /// The collector's configuration
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "warn,demo=info,opcua=error,rumqttd=error".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("demo: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let stop = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(stop.clone()));
+    let wait = Arc::new(RealWait::new());
+    match arguments.command {
+        Some(Role::Agent { config }) => {
+            let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
+            let config = agent::config::parse(&text, &config.display().to_string())?;
+            agent::Agent::start(config, wait, stop.clone()).await?.join().await;
+            Ok(())
+        }
+        Some(Role::Collector { config }) => {
+            let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
+            let config = collector::config::parse(&text, &config.display().to_string())?;
+            collector::Collector::start(config, wait, stop.clone()).await?.join().await;
+            Ok(())
+        }
+        Some(Role::Doctor { config }) => {
+            let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
+            let config = collector::config::parse(&text, &config.display().to_string())?;
+            let report = collector::doctor::examine(&config)?;
+            writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
+            Ok(())
+        }
+        None => {
+            let options = play::Options {
+                seed: arguments.seed,
+                days: arguments.days,
+                listen: arguments.listen,
+                state: arguments.state,
+                ready_when_filled: arguments.ready_when_filled,
+            };
+            play::play(options, stop).await
+        }
+    }
+}
+
+async fn cancel_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stop.cancel();
+}

@@ -1,0 +1,470 @@
+//! Nothing is lost: agent, broker and collector are killed with SIGKILL, in turn and at random moments.
+//!
+//! Each is a process of its own; the broker is mosquitto. The oracle never asks the programs: it takes copies of the
+//! agent's database, with its write-ahead log, after every kill and each second between, and collects what stands
+//! there as (tag, scan, words). At the end the collector's log, as a Python reader sees it, must hold every one of
+//! these, the same, once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use agent::queue::journal;
+use agent::source::Reading;
+use rand::{RngExt as _, SeedableRng as _};
+use rand::rngs::ChaCha8Rng;
+use shopfloor::register_map::RegisterMap;
+use shopfloor::time::{Timestamp, Wait};
+use shopfloor::wire::block;
+use shopfloor::wire::section::{Group, Raw};
+use simulators::modbus_server::ModbusServer;
+use simulators::registers::{BitArea, Exception, RegisterBank, WordArea};
+
+use crate::peers::{Mosquitto, long_form, python, root};
+
+/// Registers of the simulated device, one tag each.
+const TAGS: u16 = 500;
+/// What the device's values change with.
+const SCAN: i64 = 100_000_000;
+
+/// Registers whose words depend on address and time, so that a word in the wrong scan shows.
+struct Ticking;
+
+impl RegisterBank for Ticking {
+    fn bits(&self, _: u8, _: BitArea, _: u16, _: u16, _: Timestamp) -> Result<Vec<bool>, Exception> {
+        Err(Exception::IllegalAddress)
+    }
+
+    fn words(&self, _: u8, _: WordArea, start: u16, count: u16, at: Timestamp) -> Result<Vec<u16>, Exception> {
+        if u32::from(start) + u32::from(count) > u32::from(TAGS) {
+            return Err(Exception::IllegalAddress);
+        }
+        let step = (at.as_nanos() / SCAN) as u16;
+        Ok((start..start + count).map(|a| step.wrapping_mul(31).wrapping_add(a.wrapping_mul(7))).collect())
+    }
+}
+
+/// (tag, instant of the scan): one reading.
+type Scan = (String, i64);
+
+#[derive(Default)]
+struct Oracle {
+    seen: BTreeMap<Scan, u64>,
+    contradictions: u64,
+    copies: u64,
+    phases: BTreeMap<&'static str, u64>,
+}
+
+/// What a copy of the agent's database holds, beside readings.
+struct Look {
+    journal_rows: u64,
+    next_sequence: u64,
+    acknowledged: u64,
+    queued: BTreeSet<u64>,
+}
+
+impl Oracle {
+    fn add(&mut self, tag: &str, at: i64, words: u64) {
+        if let Some(before) = self.seen.insert((tag.to_owned(), at), words)
+            && before != words
+        {
+            self.contradictions += 1;
+        }
+    }
+
+    /// Reads a copy of the agent's database with the library, not with the agent's queue.
+    fn read(&mut self, copy: &Path) -> Look {
+        self.copies += 1;
+        let db = rusqlite::Connection::open(copy).unwrap();
+        let mut maps: BTreeMap<Vec<u8>, RegisterMap> = BTreeMap::new();
+        let mut statement = db.prepare("SELECT hash, bytes FROM register_map").unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let bytes: Vec<u8> = row.get(1).unwrap();
+            maps.insert(row.get(0).unwrap(), RegisterMap::decode(&bytes).unwrap());
+        }
+        let mut journal_rows = 0;
+        let mut statement = db.prepare("SELECT config_hash, bytes FROM journal").unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            journal_rows += 1;
+            let (hash, bytes): (Vec<u8>, Vec<u8>) = (row.get(0).unwrap(), row.get(1).unwrap());
+            self.journal(&maps[&hash], &bytes);
+        }
+        let mut queued = BTreeSet::new();
+        let mut statement = db.prepare("SELECT sequence, config_hash, bytes FROM block").unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let (sequence, hash, bytes): (u64, Vec<u8>, Vec<u8>) =
+                (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
+            queued.insert(sequence);
+            self.block(&maps[&hash], &bytes);
+        }
+        let (next_sequence, acknowledged) = db
+            .query_row("SELECT next_sequence, acknowledged FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        Look { journal_rows, next_sequence, acknowledged, queued }
+    }
+
+    fn journal(&mut self, map: &RegisterMap, bytes: &[u8]) {
+        for reading in journal::decode(bytes).expect("a committed journal row is whole") {
+            if let Reading::Scan { group, response, words, .. } = reading {
+                let tags = map.tags.iter().filter(|tag| tag.group == group);
+                for (tag, words) in tags.zip(words) {
+                    self.add(&tag.name.to_string(), response, words);
+                }
+            }
+        }
+    }
+
+    fn block(&mut self, map: &RegisterMap, bytes: &[u8]) {
+        let opened = block::open(bytes, &block::Limits::default()).expect("a queued block is whole");
+        for (_, group) in opened.groups().expect("its sections are whole") {
+            let Group::Scan(scan) = group else { continue };
+            for column in &scan.columns {
+                let bad: BTreeSet<u32> = column.exceptions.iter().map(|(row, _)| *row).collect();
+                let name = map.tags[usize::from(column.tag)].name.to_string();
+                for (row, (at, raw)) in scan.response.iter().zip(&column.values).enumerate() {
+                    if let Raw::Bits(words) = raw
+                        && !bad.contains(&(row as u32))
+                    {
+                        self.add(&name, *at, *words);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A child that can be killed and started again, and the last thing it said about its phase.
+struct Program {
+    arguments: [String; 3],
+    child: Option<Child>,
+    said: Arc<Mutex<String>>,
+    log: PathBuf,
+}
+
+impl Program {
+    fn start(role: &str, config: &Path) -> Self {
+        let arguments = [role.to_owned(), "--config".to_owned(), config.display().to_string()];
+        let log = config.with_extension("log");
+        let mut program = Self { arguments, child: None, said: Arc::default(), log };
+        program.restart();
+        program
+    }
+
+    fn restart(&mut self) {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_plumbline-demo"))
+            .args(&self.arguments)
+            .env("RUST_LOG", "info,phase=debug")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let said = Arc::clone(&self.said);
+        let mut log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Some((_, phase)) = line.split_once("phase=") {
+                    said.lock().unwrap().replace_range(.., phase);
+                } else {
+                    writeln!(log, "{line}").unwrap();
+                }
+            }
+        });
+        self.child = Some(child);
+    }
+
+    /// Waits until the program says `phase`, at most `patience`.
+    fn wait_for(&self, phase: &str, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        self.said.lock().unwrap().clear();
+        while Instant::now() < deadline && !self.said.lock().unwrap().starts_with(phase) {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        assert!(child.try_wait().unwrap().is_none(), "{} ended by itself; see {}", self.arguments[0], self.log.display());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM and a graceful end.
+    fn stop(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "{} did not stop in 20 s", self.arguments[0]);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ended = child.kill();
+            let _waited = child.wait();
+        }
+    }
+}
+
+struct Bench {
+    folder: tempfile::TempDir,
+    broker: Mosquitto,
+    agent: Program,
+    collector: Program,
+    oracle: Oracle,
+}
+
+impl Bench {
+    fn database(&self) -> PathBuf {
+        self.folder.path().join("agent/queue.db")
+    }
+
+    /// A copy of the files as a kill left them.
+    fn copy_dead(&mut self) -> Look {
+        let to = self.folder.path().join("copy.db");
+        for (from, end) in [(".db", ""), (".db-wal", "-wal")] {
+            let from = self.folder.path().join(format!("agent/queue{from}"));
+            let to = PathBuf::from(format!("{}{end}", to.display()));
+            let _absent = std::fs::remove_file(&to);
+            if from.exists() {
+                std::fs::copy(from, to).unwrap();
+            }
+        }
+        let _absent = std::fs::remove_file(self.folder.path().join("copy.db-shm"));
+        self.oracle.read(&to)
+    }
+
+    /// A copy of the running agent's database, through SQLite's own snapshot.
+    fn copy_live(&mut self) -> Option<Look> {
+        let to = self.folder.path().join("live.db");
+        for end in ["", "-wal", "-shm"] {
+            let _absent = std::fs::remove_file(format!("{}{end}", to.display()));
+        }
+        let source = rusqlite::Connection::open(self.database()).ok()?;
+        source.busy_timeout(Duration::from_secs(2)).unwrap();
+        let mut target = rusqlite::Connection::open(&to).unwrap();
+        rusqlite::backup::Backup::new(&source, &mut target)
+            .and_then(|backup| backup.run_to_completion(1000, Duration::ZERO, None))
+            .ok()?;
+        drop(target);
+        Some(self.oracle.read(&to))
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            std::thread::sleep((end - Instant::now()).min(Duration::from_secs(1)));
+            self.copy_live();
+        }
+    }
+
+    fn hit(&mut self, phase: &'static str) {
+        *self.oracle.phases.entry(phase).or_default() += 1;
+    }
+
+    /// Kills the agent, says in which phase the copy shows it, and starts it again.
+    fn kill_agent(&mut self, moment: Option<&str>) {
+        let before = self.copy_live().map_or(0, |look| look.next_sequence);
+        if let Some(moment) = moment {
+            self.agent.wait_for(moment, Duration::from_secs(5));
+        }
+        self.agent.kill();
+        let said = self.agent.said.lock().unwrap().clone();
+        let look = self.copy_dead();
+        let sealing = said.strip_prefix("sealing sequence=").and_then(|number| number.trim().parse::<u64>().ok());
+        if sealing == Some(look.next_sequence) && look.next_sequence >= before {
+            // It had begun to seal this sequence, and the transaction never came to be.
+            self.hit("sealing");
+        } else if look.journal_rows > 0 {
+            self.hit("journal open");
+        }
+        if look.queued.iter().any(|sequence| *sequence > look.acknowledged) && said.starts_with("sent") {
+            self.hit("sent but unacknowledged");
+        }
+        self.agent.restart();
+    }
+
+    /// Kills the collector; if it had committed what it never acknowledged, that phase is hit.
+    fn kill_collector(&mut self, moment: Option<&str>) {
+        if let Some(moment) = moment {
+            self.collector.wait_for(moment, Duration::from_secs(5));
+        }
+        self.collector.kill();
+        if self.collector.said.lock().unwrap().starts_with("committed") {
+            self.hit("between commit and ack");
+        }
+        self.collector.restart();
+    }
+}
+
+fn write_configs(folder: &Path, modbus_port: u16, broker_port: u16) -> (PathBuf, PathBuf) {
+    let agent_id = "edge-01".parse().unwrap();
+    let seed_file = folder.join("agent.seed");
+    std::fs::write(&seed_file, demo::keys::hex(demo::keys::agent_seed(7, &agent_id))).unwrap();
+    demo::files::make_private(&seed_file).unwrap();
+    let collector = folder.join("collector.toml");
+    let text = format!(
+        "schema = 1\n[collector]\nstate_dir = \"{}\"\nname = \"kill-test\"\n[broker]\nurl = \"mqtt://127.0.0.1:{broker_port}\"\n\
+         [http]\nlisten = \"127.0.0.1:0\"\n[ingest]\nmissing_after = \"2s\"\n\
+         [[agent]]\nsite = \"kill-site\"\nid = \"edge-01\"\npublic_key = \"{}\"\nepoch = 1\n",
+        folder.join("collector").display(),
+        demo::keys::agent_key(7, &agent_id).public()
+    );
+    std::fs::write(&collector, &text).unwrap();
+    let config = collector::config::parse(&text, "collector.toml").unwrap();
+    let collector_key = collector::keys::Keys::open(&config.state_dir).unwrap().ack.public();
+    let agent = folder.join("agent.toml");
+    let mut text = format!(
+        "schema = 1\n[agent]\nsite = \"kill-site\"\nid = \"edge-01\"\nstate_dir = \"{}\"\nkey_seed_file = \"{}\"\ndemo = true\n\
+         block_interval = \"1s\"\njournal_commit = \"200ms\"\n[publish]\nbroker = \"mqtt://127.0.0.1:{broker_port}\"\n\
+         collector_key = \"{collector_key}\"\nresend = \"1s\"\nresend_max = \"5s\"\nreconnect_max = \"1s\"\n\
+         [[source]]\nid = \"device\"\nprotocol = \"modbus-tcp\"\nhost = \"127.0.0.1\"\nport = {modbus_port}\nunit = 1\naddress_base = 0\n\
+         reconnect_max = \"1s\"\nsimulated = true\n",
+        folder.join("agent").display(),
+        seed_file.display()
+    );
+    for tag in 0..TAGS {
+        text += &format!(
+            "[[source.tag]]\nname = \"device/t{tag:03}\"\narea = \"holding\"\naddress = {tag}\ntype = \"u16\"\ninterval = \"100ms\"\nsection = \"process\"\n"
+        );
+    }
+    std::fs::write(&agent, text).unwrap();
+    (agent, collector)
+}
+
+#[test]
+fn nothing_is_lost_by_kills_of_agent_broker_and_collector() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(broker) = Mosquitto::start(folder.path()) else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let clock: Arc<dyn Wait> = Arc::new(collector::wait::RealWait::new());
+    let device = runtime.block_on(ModbusServer::start(Arc::new(Ticking), clock)).unwrap();
+    let (agent_config, collector_config) = write_configs(folder.path(), device.addr().port(), broker.port);
+    let collector = Program::start("collector", &collector_config);
+    let agent = Program::start("agent", &agent_config);
+    let mut bench = Bench { folder, broker, agent, collector, oracle: Oracle::default() };
+
+    let seed = std::env::var("PLUMBLINE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_125_u64);
+    println!("seed {seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let kills = if long_form() { 200 } else { 12 };
+    bench.run_for(Duration::from_secs(5));
+    let moments = [Some("sealing"), None, Some("sent")];
+    for kill in 0..kills {
+        bench.run_for(Duration::from_millis(random.random_range(1500..4000)));
+        match kill % 3 {
+            0 => bench.kill_agent(moments[kill / 3 % 3]),
+            1 => {
+                bench.broker.kill();
+                std::thread::sleep(Duration::from_millis(random.random_range(0..800)));
+                bench.broker.restart();
+            }
+            _ => bench.kill_collector((kill / 3 % 2 == 0).then_some("committed")),
+        }
+    }
+    // A phase is a matter of microseconds; what twelve kills missed, a few more look for.
+    for _ in 0..20 {
+        let missing: Vec<&str> =
+            PHASES.into_iter().filter(|phase| !bench.oracle.phases.contains_key(phase)).collect();
+        let Some(phase) = missing.first() else { break };
+        bench.run_for(Duration::from_millis(random.random_range(1500..3000)));
+        match *phase {
+            "sealing" => bench.kill_agent(Some("sealing")),
+            "sent but unacknowledged" => bench.kill_agent(Some("sent")),
+            "journal open" => bench.kill_agent(None),
+            _ => bench.kill_collector(Some("committed")),
+        }
+    }
+    bench.run_for(Duration::from_secs(if long_form() { 30 } else { 8 }));
+    settle(&mut bench);
+    assert_eq!(device.counters().writes(), 0, "nobody may write to a machine");
+    runtime.block_on(device.stop());
+    judge(&bench, &python, kills);
+}
+
+const PHASES: [&str; 4] = ["journal open", "sealing", "sent but unacknowledged", "between commit and ack"];
+
+/// Stops the agent in good order, starts it once more to send the rest, and waits until its queue is empty.
+fn settle(bench: &mut Bench) {
+    bench.agent.stop();
+    bench.copy_dead();
+    bench.agent.restart();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        std::thread::sleep(Duration::from_millis(500));
+        if bench.copy_live().is_some_and(|look| look.queued.iter().all(|sequence| *sequence + 2 >= look.next_sequence)) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the queue did not drain in 60 s");
+    }
+    bench.agent.stop();
+    let last = bench.copy_dead();
+    bench.agent.restart();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while bench.copy_live().is_none_or(|look| look.acknowledged + 1 < last.next_sequence) {
+        assert!(Instant::now() < deadline, "the last blocks were not acknowledged in 30 s");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    bench.agent.kill();
+    bench.copy_dead();
+    bench.collector.stop();
+}
+
+/// Compares what the oracle saw with the log as the Python reader sees it.
+fn judge(bench: &Bench, python: &Path, kills: usize) {
+    let state = bench.folder.path().join("collector");
+    let output = Command::new(python)
+        .arg(root().join("docs/vectors/reader.py"))
+        .arg("log")
+        .arg(&state)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "reader.py: {}", String::from_utf8_lossy(&output.stderr));
+    let mut log: BTreeMap<Scan, u64> = BTreeMap::new();
+    let mut double = 0;
+    for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let row: serde_json::Value = serde_json::from_slice(line).unwrap();
+        let Some(words) = row["words"].as_str().map(|text| u64::from_str_radix(text, 16).unwrap()) else { continue };
+        let key = (row["tag"].as_str().unwrap().to_owned(), row["at"].as_i64().unwrap());
+        double += usize::from(log.insert(key, words).is_some());
+    }
+    let oracle = &bench.oracle;
+    // The last copy may hold rows that were read after the last acknowledged block; they are not owed yet.
+    let newest = log.keys().map(|(_, at)| *at).max().unwrap_or(0);
+    let owed = oracle.seen.iter().filter(|((_, at), _)| *at <= newest);
+    let missing = owed.clone().filter(|(key, _)| !log.contains_key(*key)).count();
+    let different = owed.clone().filter(|(key, words)| log.get(*key).is_some_and(|logged| logged != *words)).count();
+    println!(
+        "{kills} kills; {} copies; oracle {} readings, log {}; missing {missing}, different {different}, double {double}; phases {:?}",
+        oracle.copies,
+        oracle.seen.len(),
+        log.len(),
+        oracle.phases
+    );
+    assert_eq!((missing, different, double, oracle.contradictions), (0, 0, 0, 0));
+    assert!(log.len() >= 200_000, "only {} readings", log.len());
+    for phase in PHASES {
+        assert!(oracle.phases.contains_key(phase), "no kill hit the phase {phase:?}");
+    }
+    let doctor = Command::new(env!("CARGO_BIN_EXE_plumbline-demo"))
+        .args(["doctor", "--config"])
+        .arg(bench.folder.path().join("collector.toml"))
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&doctor.stdout).expect("doctor prints JSON");
+    println!("doctor: {report}");
+    assert_eq!(report["agents"][0]["unaccounted_gap_seconds"], 0.0, "{report}");
+    assert_eq!(report["agents"][0]["missing"], serde_json::json!([]), "{report}");
+}

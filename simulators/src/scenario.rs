@@ -1,0 +1,531 @@
+//! What a scenario file says: a site, its shifts, its machines and how they behave. Text in, checked values out.
+//!
+//! A scenario is a world, never a plant: it knows causes and probabilities that no plant model may know. The plant
+//! and agent files of the same site are written from it by [`crate::site_files`].
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use shopfloor::id::{AreaId, ClusterId, EquipmentId, ProductId, ShiftId, SiteId, WorkCenterId, WorkUnitId};
+use shopfloor::time::{HOUR, MINUTE, SECOND};
+
+/// Why a scenario cannot be played.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// The text is not TOML or not of this form.
+    #[error("read scenario: {0}")]
+    Form(#[from] Box<toml::de::Error>),
+    /// The text is well formed and means something impossible.
+    #[error("read scenario {scenario:?}: {problem}")]
+    Meaning {
+        /// Id of the scenario.
+        scenario: String,
+        /// What is wrong, on which thing, and what is allowed.
+        problem: String,
+    },
+    /// No scenario of that name is built in.
+    #[error("no scenario {0:?} is built in; there are demo, small and hundred")]
+    Unknown(String),
+}
+
+/// The scenarios that come with the program, by name.
+pub const BUILTIN: [(&str, &str); 3] = [
+    ("demo", include_str!("../scenarios/demo.toml")),
+    ("small", include_str!("../scenarios/small.toml")),
+    ("hundred", include_str!("../scenarios/hundred.toml")),
+];
+
+/// A checked scenario.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Version of this form; 1.
+    pub schema: u32,
+    /// Name of the scenario.
+    pub id: String,
+    /// One line about it.
+    pub title: String,
+    /// Seed used when none is given.
+    pub seed: u64,
+    /// Everything happens at multiples of this many seconds since the epoch.
+    pub quantum_seconds: i64,
+    /// The factory.
+    pub site: Site,
+    /// Shifts of a working day.
+    #[serde(rename = "shift")]
+    pub shifts: Vec<Shift>,
+    /// Planned maintenance of all machines.
+    #[serde(rename = "maintenance", default)]
+    pub maintenance: Vec<Maintenance>,
+    /// What happens to machines that say nothing of their own.
+    pub behaviour: Behaviour,
+    /// The machines.
+    #[serde(rename = "machine")]
+    pub machines: Vec<MachineSpec>,
+    /// Lines of the equipment register that nothing connects to.
+    #[serde(rename = "unconnected", default)]
+    pub unconnected: Vec<Unconnected>,
+}
+
+/// The factory as its business licence and the region know it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Site id.
+    pub id: SiteId,
+    /// Chinese name.
+    pub name: String,
+    /// 统一社会信用代码.
+    pub uscc: String,
+    /// Industry code of GB/T 4754.
+    pub industry: String,
+    /// County code of GB/T 2260.
+    pub county: String,
+    /// Cluster that it belongs to.
+    pub cluster: ClusterId,
+    /// Area that holds all its work centers.
+    pub area: AreaId,
+    /// Chinese name of the area.
+    pub area_name: String,
+    /// IANA zone; must be Asia/Shanghai, whose offset is fixed, so that the truth needs no zone data.
+    pub time_zone: String,
+}
+
+/// A shift in local time. An end that is not after the start is on the next day.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shift {
+    /// Shift id.
+    pub id: ShiftId,
+    /// Chinese name.
+    pub name: String,
+    /// Local time of its start, `HH:MM`.
+    pub start: LocalTime,
+    /// Local time of its end, `HH:MM`.
+    pub end: LocalTime,
+    /// Breaks within it, `HH:MM-HH:MM`.
+    #[serde(default)]
+    pub breaks: Vec<LocalSpan>,
+    /// Weekdays on which it begins, Monday = 1 to Sunday = 7.
+    #[serde(default = "every_day")]
+    pub weekdays: Vec<u8>,
+}
+
+/// Planned maintenance in local time, once a week, within a shift.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    /// Monday = 1 to Sunday = 7.
+    pub weekday: u8,
+    /// Start and end, `HH:MM-HH:MM`.
+    pub span: LocalSpan,
+}
+
+/// Minutes since local midnight, 0 to 1439.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct LocalTime(pub u16);
+
+impl LocalTime {
+    /// Nanoseconds since local midnight.
+    pub fn nanos(self) -> i64 {
+        i64::from(self.0) * MINUTE
+    }
+}
+
+impl std::fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+impl TryFrom<String> for LocalTime {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let parts = text.split_once(':').filter(|(hours, minutes)| hours.len() == 2 && minutes.len() == 2);
+        let numbers = parts.and_then(|(hours, minutes)| Some((hours.parse().ok()?, minutes.parse().ok()?)));
+        match numbers {
+            Some((hours @ 0..=23, minutes @ 0..=59)) => Ok(Self(hours * 60 + minutes)),
+            _ => Err(format!("local time {text:?} is not HH:MM between 00:00 and 23:59")),
+        }
+    }
+}
+
+/// A stretch of local time; an end that is not after the start is on the next day.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub struct LocalSpan {
+    /// First minute inside.
+    pub start: LocalTime,
+    /// First minute after.
+    pub end: LocalTime,
+}
+
+impl TryFrom<String> for LocalSpan {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let (start, end) = text.split_once('-').ok_or_else(|| format!("{text:?} is not of the form HH:MM-HH:MM"))?;
+        Ok(Self { start: start.to_owned().try_into()?, end: end.to_owned().try_into()? })
+    }
+}
+
+/// What sort of machine; it decides which registers or nodes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// 轴承磨床: Modbus TCP, numbers of two words low word first.
+    BearingGrinder,
+    /// 注塑机: OPC UA, integer state, cycle counter with cavities.
+    InjectionMoulding,
+    /// 织机: Modbus TCP, input registers, high word first.
+    Loom,
+    /// 数控车床: OPC UA, state as execution text.
+    CncLathe,
+    /// 哑设备: a digital-input module with run contact and piece pulse, and a power meter on another unit id.
+    Dumb,
+    /// 通用单元 (清洗机, 热处理炉): Modbus TCP, any number of analog signals.
+    Cell,
+}
+
+impl Kind {
+    /// Whether it speaks OPC UA; the others speak Modbus TCP.
+    pub const fn is_opcua(self) -> bool {
+        matches!(self, Self::InjectionMoulding | Self::CncLathe)
+    }
+}
+
+/// One machine of the scenario.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineSpec {
+    /// Work unit id.
+    pub id: WorkUnitId,
+    /// Its line in the equipment register.
+    pub equipment: EquipmentId,
+    /// What sort of machine.
+    pub kind: Kind,
+    /// Chinese name.
+    pub name: String,
+    /// English name.
+    pub name_en: String,
+    /// Work center.
+    pub work_center: WorkCenterId,
+    /// Chinese name of the work center.
+    pub work_center_name: String,
+    /// Model as on its plate.
+    pub model: String,
+    /// Whether the contract counts it as key process equipment.
+    #[serde(default)]
+    pub key_process: bool,
+    /// Which simulated server it is behind; machines of one protocol may share one.
+    pub server: String,
+    /// Modbus unit id; a dumb machine's power meter answers under the next one. Zero for OPC UA.
+    #[serde(default)]
+    pub unit: u8,
+    /// A stop shorter than this is a minor stop.
+    #[serde(default = "five_minutes")]
+    pub micro_stop_seconds: i64,
+    /// Pieces made in one cycle (cavities of a mould).
+    #[serde(default = "one")]
+    pub pieces_per_cycle: u32,
+    /// Counter reading at the start of the world.
+    #[serde(default)]
+    pub counter_start: u64,
+    /// Energy meter reading at the start of the world, in 0.01 kWh.
+    #[serde(default)]
+    pub energy_start: u64,
+    /// Power while running, while stopped and while off, in watts.
+    pub power: Power,
+    /// Analog signals of a [`Kind::Cell`].
+    #[serde(default)]
+    pub signals: u16,
+    /// Products made in turn.
+    #[serde(rename = "product")]
+    pub products: Vec<Product>,
+    /// Its own behaviour, if it has one.
+    pub behaviour: Option<Behaviour>,
+}
+
+/// Power in watts by activity.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// While it produces.
+    pub run: i64,
+    /// While it is on and stands.
+    pub idle: i64,
+    /// While it is off.
+    pub off: i64,
+}
+
+/// A product as a machine makes it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Product {
+    /// Product id; all digits where the machine shows it as a number in a register.
+    pub id: ProductId,
+    /// Planned run time: this many seconds …
+    pub ideal_seconds: u32,
+    /// … for this many pieces.
+    #[serde(default = "one")]
+    pub ideal_items: u32,
+    /// Time that one cycle really takes, in milliseconds.
+    pub cycle_ms: u32,
+    /// Pieces of a thousand that are scrap.
+    pub scrap_per_mille: u32,
+}
+
+/// How often what happens, and for how long.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Behaviour {
+    /// Runs between two interruptions, in seconds.
+    pub run: Span,
+    /// Short stops.
+    pub micro_stop: Interruption,
+    /// Technical failures.
+    pub breakdown: Interruption,
+    /// No material, no operator, blocked.
+    pub waiting: Interruption,
+    /// Product changes.
+    pub setup: Interruption,
+    /// Nothing ordered.
+    #[serde(default)]
+    pub no_order: Interruption,
+}
+
+/// Shortest and longest duration in seconds, both included.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    /// Shortest.
+    pub min: i64,
+    /// Longest.
+    pub max: i64,
+}
+
+/// One kind of interruption.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interruption {
+    /// How often relative to the other kinds; zero never.
+    pub weight: u32,
+    /// Shortest, in seconds.
+    pub min: i64,
+    /// Longest, in seconds.
+    pub max: i64,
+}
+
+/// A machine that nothing connects to: it stands in the equipment register only.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unconnected {
+    /// Its line in the equipment register.
+    pub equipment: EquipmentId,
+    /// Chinese name.
+    pub name: String,
+    /// Model as on its plate.
+    pub model: String,
+    /// Whether another system has networked it, as the factory declares.
+    #[serde(default)]
+    pub declared: bool,
+}
+
+fn every_day() -> Vec<u8> {
+    (1..=7).collect()
+}
+
+const fn five_minutes() -> i64 {
+    300
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl Scenario {
+    /// Reads and checks a scenario file.
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = toml::from_str(text).map_err(Box::new)?;
+        scenario.check().map_err(|problem| ScenarioError::Meaning { scenario: scenario.id.clone(), problem })?;
+        Ok(scenario)
+    }
+
+    /// A scenario that comes with the program: `demo`, `small` or `hundred`.
+    pub fn builtin(name: &str) -> Result<Self, ScenarioError> {
+        let found = BUILTIN.iter().find(|(builtin, _)| *builtin == name);
+        let (_, text) = found.ok_or_else(|| ScenarioError::Unknown(name.to_owned()))?;
+        Self::parse(text)
+    }
+
+    /// The step of time in nanoseconds.
+    pub fn quantum(&self) -> i64 {
+        self.quantum_seconds * SECOND
+    }
+
+    /// The servers and whether they speak OPC UA, in order of name.
+    pub fn servers(&self) -> Vec<(String, bool)> {
+        let servers: BTreeSet<_> = self.machines.iter().map(|m| (m.server.clone(), m.kind.is_opcua())).collect();
+        servers.into_iter().collect()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.check_site()?;
+        self.check_calendar()?;
+        let mut ids = BTreeSet::new();
+        let mut units = BTreeSet::new();
+        for machine in &self.machines {
+            if !ids.insert(machine.id.as_str()) {
+                return Err(format!("machine {} stands twice", machine.id));
+            }
+            if !machine.kind.is_opcua() {
+                let taken = if machine.kind == Kind::Dumb { 2 } else { 1 };
+                for unit in machine.unit..machine.unit.saturating_add(taken) {
+                    if !(1..=247).contains(&unit) || !units.insert((machine.server.as_str(), unit)) {
+                        return Err(format!("machine {}: unit id {unit} is taken or outside 1 to 247", machine.id));
+                    }
+                }
+            }
+            self.check_machine(machine).map_err(|problem| format!("machine {}: {problem}", machine.id))?;
+        }
+        let servers = self.servers();
+        if servers.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err("a server holds machines of both protocols; give them servers of their own".into());
+        }
+        Ok(())
+    }
+
+    fn check_site(&self) -> Result<(), String> {
+        if self.schema != 1 {
+            return Err(format!("schema {} is unknown; this program reads 1", self.schema));
+        }
+        if self.site.time_zone != "Asia/Shanghai" {
+            return Err(format!("time zone {:?} is not Asia/Shanghai", self.site.time_zone));
+        }
+        if self.machines.is_empty() || self.shifts.is_empty() {
+            return Err("it has no machine or no shift".into());
+        }
+        if self.quantum_seconds < 1 || MINUTE % self.quantum() != 0 {
+            return Err(format!("a quantum of {} s does not divide a minute", self.quantum_seconds));
+        }
+        Ok(())
+    }
+
+    fn check_calendar(&self) -> Result<(), String> {
+        for shift in &self.shifts {
+            for pause in &shift.breaks {
+                let (start, end) = shift_span(shift.start, shift.end);
+                let (from, until) = within(start, *pause);
+                if until > end || from >= until {
+                    return Err(format!("shift {}: a break lies outside it", shift.id));
+                }
+            }
+            if shift.weekdays.iter().any(|day| !(1..=7).contains(day)) {
+                return Err(format!("shift {}: weekdays are 1 to 7", shift.id));
+            }
+        }
+        match self.maintenance.iter().find(|m| !(1..=7).contains(&m.weekday) || m.span.end <= m.span.start) {
+            Some(_) => Err("maintenance needs a weekday of 1 to 7 and an end after its start on the same day".into()),
+            None => Ok(()),
+        }
+    }
+
+    fn check_machine(&self, machine: &MachineSpec) -> Result<(), String> {
+        if machine.products.is_empty() {
+            return Err("it makes no product".into());
+        }
+        for product in &machine.products {
+            if product.ideal_seconds == 0 || product.ideal_items == 0 || product.cycle_ms == 0 {
+                return Err(format!("product {}: ideal and real cycle must be longer than nothing", product.id));
+            }
+            if product.scrap_per_mille >= 1000 {
+                return Err(format!("product {}: scrap_per_mille is 0 to 999", product.id));
+            }
+            let number = product.id.as_str().parse::<u16>();
+            if matches!(machine.kind, Kind::BearingGrinder | Kind::Loom | Kind::Cell) && number.is_err() {
+                return Err(format!("product {} is shown in a register and must be a number up to 65535", product.id));
+            }
+        }
+        if machine.kind == Kind::Dumb && machine.products.len() > 1 {
+            return Err("a machine without a protocol cannot tell products apart; give it one".into());
+        }
+        self.check_behaviour(machine)
+    }
+
+    fn check_behaviour(&self, machine: &MachineSpec) -> Result<(), String> {
+        let behaviour = machine.behaviour.as_ref().unwrap_or(&self.behaviour);
+        let quantum = self.quantum_seconds;
+        let threshold = machine.micro_stop_seconds;
+        let span = |what: &str, weight: u32, min: i64, max: i64| {
+            if weight > 0 && (min < quantum || max < min || min % quantum != 0 || max % quantum != 0) {
+                return Err(format!("{what}: min and max must be multiples of {quantum} s, at least one, in order"));
+            }
+            Ok(())
+        };
+        span("run", 1, behaviour.run.min, behaviour.run.max)?;
+        let long = [behaviour.breakdown, behaviour.waiting, behaviour.setup, behaviour.no_order];
+        for (what, stop) in ["breakdown", "waiting", "setup", "no_order"].into_iter().zip(long) {
+            span(what, stop.weight, stop.min, stop.max)?;
+            if stop.weight > 0 && stop.min < threshold.max(2 * quantum) {
+                return Err(format!("{what}: a stop shorter than {threshold} s would be a minor stop"));
+            }
+        }
+        let short = behaviour.micro_stop;
+        span("micro_stop", short.weight, short.min, short.max)?;
+        if short.weight > 0 && short.max >= threshold {
+            return Err(format!("micro_stop: must be shorter than {threshold} s"));
+        }
+        Ok(())
+    }
+}
+
+/// Start and end of a span in nanoseconds since the midnight that its start belongs to.
+pub(crate) fn shift_span(start: LocalTime, end: LocalTime) -> (i64, i64) {
+    let (start, end) = (start.nanos(), end.nanos());
+    if end > start { (start, end) } else { (start, end + 24 * HOUR) }
+}
+
+/// A span inside a shift that began at `shift_start`, in nanoseconds since the same midnight.
+pub(crate) fn within(shift_start: i64, span: LocalSpan) -> (i64, i64) {
+    let (start, end) = shift_span(span.start, span.end);
+    if start < shift_start { (start + 24 * HOUR, end + 24 * HOUR) } else { (start, end) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_scenarios_are_sound() {
+        for (name, _) in BUILTIN {
+            let scenario = Scenario::builtin(name).unwrap();
+            assert_eq!(scenario.id, name);
+        }
+        assert!(Scenario::builtin("nowhere").unwrap_err().to_string().contains("demo, small"));
+        let kinds: BTreeSet<Kind> = Scenario::builtin("demo").unwrap().machines.iter().map(|m| m.kind).collect();
+        assert_eq!(kinds.len(), 6);
+    }
+
+    #[test]
+    fn a_scenario_that_would_blur_the_truth_is_refused() {
+        let small = BUILTIN[1].1;
+        let refuse = |from: &str, to: &str, why: &str| {
+            assert!(small.contains(from), "{from:?} is not in the scenario");
+            let error = Scenario::parse(&small.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(why), "{error:?} does not say {why:?}");
+        };
+        refuse("Asia/Shanghai", "Europe/Berlin", "not Asia/Shanghai");
+        refuse("quantum_seconds = 10", "quantum_seconds = 7", "does not divide a minute");
+        refuse("micro_stop_seconds = 300", "micro_stop_seconds = 60", "must be shorter than 60 s");
+        refuse("seed =", "sede =", "unknown field");
+    }
+
+    #[test]
+    fn local_spans_may_cross_midnight() {
+        let span = LocalSpan::try_from("23:30-00:15".to_owned()).unwrap();
+        assert_eq!(within(20 * HOUR, span), (23 * HOUR + 30 * MINUTE, 24 * HOUR + 15 * MINUTE));
+        let span = LocalSpan::try_from("02:00-02:30".to_owned()).unwrap();
+        assert_eq!(within(20 * HOUR, span), (26 * HOUR, 26 * HOUR + 30 * MINUTE));
+        assert!(LocalTime::try_from("24:00".to_owned()).is_err());
+    }
+}

@@ -1,0 +1,10 @@
+//! The files of a simulated site, as its people would write them: agent configuration and plant model.
+//!
+//! Written out as text, because text is what the programs read. The plant model holds what a factory knows of
+//! itself: hierarchy, roles, codes, calendar, ideal cycles, equipment; nothing of causes or chances.
+
+pub mod agent;
+pub mod plant;
+
+pub use agent::{AgentOptions, ServerAddress};
+pub use plant::Binding;

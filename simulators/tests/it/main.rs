@@ -1,0 +1,4 @@
+//! The crate's shells against clients that others wrote.
+
+mod opcua;
+mod recordings;
