@@ -20,7 +20,7 @@ use crate::store::Store;
 
 /// Longest question: a plant as a JSON text, in which every byte may be escaped.
 const QUESTION_MAX: u64 = 8 * PLANT_BYTES_MAX as u64;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]

@@ -83,7 +83,8 @@ fn make(path: &Path) -> Result<SecretKey, KeyError> {
     let failed = |source| KeyError::Io { what: "make", path: path.to_owned(), source };
     // Written beside and renamed, so that a crash never leaves half a key in its place.
     let beside = path.with_extension("key.new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
     writeln!(file, "{}", hex(&seed)).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     std::fs::rename(&beside, path).map_err(failed)?;

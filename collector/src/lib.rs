@@ -4,8 +4,11 @@
 //! leaf in one transaction, and only then is it acknowledged. [`ledger`] is the current view of the documents in the
 //! log. Everything else is computed from these two and can be deleted.
 
+pub mod account;
 pub mod broker;
+pub mod command;
 pub mod config;
+mod control;
 pub mod evaluate;
 pub mod ingest;
 pub mod keys;
@@ -62,6 +65,17 @@ pub enum CollectorError {
     /// The embedded broker does not run.
     #[error(transparent)]
     Broker(#[from] broker::BrokerError),
+    /// The HTTP interface does not run.
+    #[error(transparent)]
+    Serve(#[from] serve::ServeError),
+    /// The socket for commands could not be made.
+    #[error("listen for commands in {}: {source}", path.display())]
+    Control {
+        /// The state directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A metric could not be registered.
     #[error("register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -74,6 +88,7 @@ pub struct Collector {
     registry: prometheus::Registry,
     metrics: Metrics,
     mqtt: (String, u16),
+    http: SocketAddr,
     broker: Option<Broker>,
     tasks: Vec<JoinHandle<()>>,
     token: CancellationToken,
@@ -111,14 +126,24 @@ impl Collector {
             // milliseconds; should it not, agents send again.
             drop(tokio::time::timeout(FIRST_CONNECTION, connected.wait_for(|connected| *connected)).await);
         }
-        let checkpoints = tokio::spawn(checkpoints(store.log.clone(), keys.clone(), config.clone(), wait, token.clone()));
-        let tasks = vec![ingest, checkpoints];
-        Ok(Self { store, keys, registry, metrics, mqtt, broker, tasks, token, _lock: lock })
+        let checkpoints = tokio::spawn(checkpoints(store.log.clone(), keys.clone(), config.clone(), wait.clone(), token.clone()));
+        let control = control::listen(&config.state_dir, store.clone(), wait.clone(), token.clone())
+            .map_err(|source| CollectorError::Control { path: config.state_dir.clone(), source })?;
+        let mut tasks = vec![ingest, checkpoints, control];
+        let serving = serve::Start { store: store.clone(), config, wait, stop: token.clone(), registry: registry.clone() };
+        let (http, serving) = serve::start(serving).await?;
+        tasks.extend(serving);
+        Ok(Self { store, keys, registry, metrics, mqtt, http, broker, tasks, token, _lock: lock })
     }
 
     /// Host and port of the broker that is used: of the embedded one, or as configured.
     pub fn mqtt_addr(&self) -> (String, u16) {
         self.mqtt.clone()
+    }
+
+    /// Where the HTTP interface listens.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http
     }
 
     /// The key that signs acknowledgements and requests: what agents pin.
@@ -214,6 +239,3 @@ async fn checkpoints(log: Arc<Log>, keys: Keys, config: Arc<Config>, wait: Arc<d
         }
     }
 }
-
-/// Where the API listens, once it does.
-pub type HttpAddress = SocketAddr;

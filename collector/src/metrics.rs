@@ -55,14 +55,21 @@ impl Metrics {
             blocks: family("collector_blocks_total", "Blocks examined, by result", "result")?,
             samples: counter("collector_samples_total", "Samples in accepted blocks")?,
             block_bytes: counter("collector_block_bytes_total", "Bytes of accepted blocks")?,
-            refused_messages: family("collector_messages_refused_total", "Messages refused that were no blocks", "channel")?,
+            refused_messages: family(
+                "collector_messages_refused_total",
+                "Messages refused that were no blocks",
+                "channel",
+            )?,
             dropped_unacknowledged: counter(
                 "collector_messages_dropped_unacknowledged_total",
                 "Messages dropped unexamined and unacknowledged because too many were waiting",
             )?,
             commits: counter("collector_log_commits_total", "Transactions of the log")?,
             commit_errors: counter("collector_log_commit_errors_total", "Writes of the log that the disk refused")?,
-            disk_refuses: gauge("collector_disk_refuses", "1 while the disk refuses writes and nothing is acknowledged")?,
+            disk_refuses: gauge(
+                "collector_disk_refuses",
+                "1 while the disk refuses writes and nothing is acknowledged",
+            )?,
             log_size: gauge("collector_log_size", "Leaves in the log")?,
             acks: counter("collector_acks_total", "Acknowledgements published")?,
             requests: family("collector_requests_total", "Requests sent to agents, by kind", "kind")?,

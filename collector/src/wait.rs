@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use shopfloor::time::{Clock, Pending, Timestamp, Wait, Worker};
 
 /// Longest single sleep: the wall clock may be set while we sleep, so it is looked at again at least this often.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The real form of [`Wait`].
 #[derive(Debug, Clone)]

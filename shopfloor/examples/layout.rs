@@ -10,6 +10,7 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
     reason = "signals and shares"
 )]
 #![allow(missing_docs)]
@@ -119,7 +120,9 @@ fn raw(columns: &[Column]) -> Vec<u8> {
 fn rows(columns: &[Column]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for row in 0..columns[0].values.len() {
-        columns.iter().for_each(|column| fixed(&mut bytes, column.values[row], column.width));
+        for column in columns {
+            fixed(&mut bytes, column.values[row], column.width);
+        }
     }
     bytes
 }
@@ -173,8 +176,15 @@ fn second_differences(columns: &[Column]) -> Vec<u8> {
 }
 
 /// What was chosen: codes of all columns, first values of all columns, differences of those that are not constant.
+/// The times, which the other codings do not write here, are cut off.
 fn chosen(columns: &[Column]) -> Vec<u8> {
-    section::encode(&[scan(columns, false)]).expect("the columns fit together")
+    let encode = |columns: &[Column]| section::encode(&[scan(columns, false)]).expect("the columns fit together");
+    let mut without = scan(columns, false);
+    if let Group::Scan(scan) = &mut without {
+        scan.columns.clear();
+    }
+    let times = section::encode(&[without]).expect("times alone fit together").len() - 1;
+    encode(columns)[times..].to_vec()
 }
 
 fn scan(columns: &[Column], jitter: bool) -> Group {
@@ -242,7 +252,9 @@ fn compare_times() {
         let size = |numbers: &[u64]| {
             let mut bytes = Vec::new();
             put_varint(&mut bytes, first);
-            numbers.iter().for_each(|number| put_varint(&mut bytes, *number));
+            for number in numbers {
+                put_varint(&mut bytes, *number);
+            }
             deflated(&bytes, 6)
         };
         let total: usize = numbers.chunks(10).map(size).sum();
@@ -364,7 +376,8 @@ fn okuma(rows: usize) {
             readings.entry(pair[0]).or_default().push(pair[1]);
         }
     }
-    let blocks: Vec<Vec<Column>> = (0..)
+    let most = readings.values().map(Vec::len).max().unwrap_or(0) / rows;
+    let blocks: Vec<Vec<Column>> = (0..most)
         .map(|block| {
             let chunk = |texts: &Vec<&str>| quantised(texts.get(block * rows..(block + 1) * rows)?);
             readings.values().filter_map(chunk).collect::<Vec<_>>()

@@ -312,8 +312,8 @@ fn check_modbus(tag: &TagEntry, area: Area, address: u16, words: u16, bit: Optio
     }
 }
 
-fn content(place: impl ToString, why: impl ToString) -> RegisterMapError {
-    RegisterMapError::Content { place: place.to_string(), why: why.to_string() }
+fn content(place: impl Into<String>, why: impl Into<String>) -> RegisterMapError {
+    RegisterMapError::Content { place: place.into(), why: why.into() }
 }
 
 fn unique<T: Ord + std::fmt::Display>(what: &str, names: impl Iterator<Item = T>) -> Result<(), RegisterMapError> {

@@ -103,7 +103,8 @@ pub fn scenarios(out: &mut dyn Write, format: Format) -> Result<(), CommandError
     }
     match format {
         Format::Json => {
-            let row = |(id, machines, seed, title)| json!({"id": id, "machines": machines, "seed": seed, "title": title});
+            let row =
+                |(id, machines, seed, title)| json!({"id": id, "machines": machines, "seed": seed, "title": title});
             print(out, &format!("{:#}", serde_json::Value::from(rows.into_iter().map(row).collect::<Vec<_>>())))
         }
         Format::Text => rows.into_iter().try_for_each(|(name, machines, seed, title)| {
@@ -177,7 +178,7 @@ pub async fn run(out: &mut dyn Write, options: &RunOptions, cancel: Cancellation
     if let Some(directory) = &options.files {
         write_files(&world, directory, &options.state_dir, addresses)?;
     }
-    step_until_cancelled(&opcua, &*clock, &cancel).await?;
+    step_until_cancelled(&opcua, &clock, &cancel).await?;
     for server in opcua {
         server.stop().await;
     }
@@ -194,7 +195,9 @@ fn announce(
 ) -> Result<(), CommandError> {
     if format == Format::Json {
         let shown = addresses.iter().map(|(name, address)| match address {
-            ServerAddress::Modbus(addr) => json!({"server": name, "protocol": "modbus-tcp", "address": addr.to_string()}),
+            ServerAddress::Modbus(addr) => {
+                json!({"server": name, "protocol": "modbus-tcp", "address": addr.to_string()})
+            }
             ServerAddress::OpcUa { endpoint, namespace } => {
                 json!({"server": name, "protocol": "opc-ua", "address": endpoint, "namespace": namespace})
             }
@@ -256,21 +259,20 @@ pub async fn replay(
 ) -> Result<(), CommandError> {
     let text = read(&options.file)?;
     let wrong = |source| CommandError::Recording { file: options.file.display().to_string(), source };
-    let (bank, nodes, begin): (Arc<dyn RegisterBank>, Arc<dyn NodeSource>, Timestamp) = match &options.column {
-        Some(column) => {
-            let energy = Energy::read(&text, column, options.start, QUARTER).map_err(wrong)?;
-            let energy = Arc::new(energy);
-            let meter = EnergyMeter::new(Arc::clone(&energy), 1, options.order);
-            (Arc::new(meter), Arc::new(EnergyNodes(Arc::clone(&energy))), energy.start())
-        }
-        None => {
-            let keys: Vec<&str> = options.keys.iter().map(String::as_str).collect();
-            let whole = Shdr::read(&text).map_err(wrong)?;
-            let recording = Arc::new(if keys.is_empty() { whole } else { whole.only(&keys) });
-            let begin = recording.instants().first().copied().ok_or_else(|| wrong(ReplayError::Empty))?;
-            (Arc::new(ShdrRegisters::new(&recording)), Arc::new(ShdrNodes::new(recording)), begin)
-        }
-    };
+    let (bank, nodes, begin): (Arc<dyn RegisterBank>, Arc<dyn NodeSource>, Timestamp);
+    if let Some(column) = &options.column {
+        let energy = Arc::new(Energy::read(&text, column, options.start, QUARTER).map_err(wrong)?);
+        bank = Arc::new(EnergyMeter::new(Arc::clone(&energy), 1, options.order));
+        begin = energy.start();
+        nodes = Arc::new(EnergyNodes(energy));
+    } else {
+        let keys: Vec<&str> = options.keys.iter().map(String::as_str).collect();
+        let whole = Shdr::read(&text).map_err(wrong)?;
+        let recording = Arc::new(if keys.is_empty() { whole } else { whole.only(&keys) });
+        begin = recording.instants().first().copied().ok_or_else(|| wrong(ReplayError::Empty))?;
+        bank = Arc::new(ShdrRegisters::new(&recording));
+        nodes = Arc::new(ShdrNodes::new(recording));
+    }
     let clock = Arc::new(PacedClock::from(begin, options.speed));
     if options.protocol == Protocol::Modbus {
         let server = start_modbus(options.listen, bank, clock).await?;
@@ -283,7 +285,7 @@ pub async fn replay(
     let server = OpcUaServer::start_at(at, "replay", nodes, begin, Pace::Calm).await?;
     announce(out, options.format, &BTreeMap::from([("replay".into(), ServerAddress::from(&server))]))?;
     let servers = [server];
-    step_until_cancelled(&servers, &*clock, &cancel).await?;
+    step_until_cancelled(&servers, &clock, &cancel).await?;
     for server in servers {
         server.stop().await;
     }

@@ -208,14 +208,8 @@ impl Machine {
     ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(index);
-        let machine = Self {
-            spec: spec.clone(),
-            index,
-            seed,
-            segments: Vec::new(),
-            scrap: Vec::new(),
-            points: points(spec),
-        };
+        let machine =
+            Self { spec: spec.clone(), index, seed, segments: Vec::new(), scrap: Vec::new(), points: points(spec) };
         let behaviour = *spec.behaviour.as_ref().unwrap_or(&scenario.behaviour);
         let quantum = scenario.quantum_seconds;
         let mut playing = Playing { machine, behaviour, quantum, rng, next_scrap: 0, product: 0 };
@@ -316,7 +310,10 @@ impl Playing {
     /// Pieces until the next scrap one: even around the mean that the product's rate gives.
     fn gap(&mut self) -> u64 {
         let rate = u64::from(self.machine.spec.products[self.product].scrap_per_mille);
-        if rate == 0 { u64::MAX / 2 } else { self.rng.random_range(0..2 * 1000 / rate) }
+        match 2000_u64.checked_div(rate) {
+            Some(most) => self.rng.random_range(0..most),
+            None => u64::MAX / 2,
+        }
     }
 
     /// Ends what went on at `start` and begins `activity`, up to `end`.

@@ -116,15 +116,14 @@ fn play(arguments: Arguments) -> Result<(), CommandError> {
     match arguments.command {
         Command::Scenarios => commands::scenarios(&mut out, format),
         Command::Truth { scenario, seed, start, from, until, machine } => {
-            let window = Interval::new(from, until).ok_or_else(|| CommandError::Usage("--until is before --from".into()))?;
+            let window =
+                Interval::new(from, until).ok_or_else(|| CommandError::Usage("--until is before --from".into()))?;
             commands::tell_truth(&mut out, &scenario, seed, start, window, machine.as_deref())
         }
-        Command::Run { scenario, seed, files, state_dir } => {
-            serve(async |cancel| {
-                let options = RunOptions { scenario, seed, files, state_dir, format };
-                commands::run(&mut out as &mut dyn Write, &options, cancel).await
-            })
-        }
+        Command::Run { scenario, seed, files, state_dir } => serve(async |cancel| {
+            let options = RunOptions { scenario, seed, files, state_dir, format };
+            commands::run(&mut out as &mut dyn Write, &options, cancel).await
+        }),
         Command::Replay { file, column, start, keys, protocol, order, speed, listen } => serve(async |cancel| {
             let options = ReplayOptions { file, column, start, keys, protocol, order, speed, listen, format };
             commands::replay(&mut out as &mut dyn Write, &options, cancel).await

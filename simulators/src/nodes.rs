@@ -58,7 +58,9 @@ impl WorldNodes {
         let mut nodes = Vec::new();
         for (machine, played) in world.machines().iter().enumerate().filter(|(_, m)| m.spec().server == server) {
             let shown = played.points().iter().enumerate();
-            nodes.extend(shown.filter(|(_, p)| matches!(p.place, Place::Node { .. })).map(|(point, _)| (machine, point)));
+            nodes.extend(
+                shown.filter(|(_, p)| matches!(p.place, Place::Node { .. })).map(|(point, _)| (machine, point)),
+            );
         }
         Self { world, nodes }
     }

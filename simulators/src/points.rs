@@ -31,6 +31,8 @@ pub struct Point {
 pub enum Signal {
     /// State code or text of the kind.
     State,
+    /// What the machine is there for: production, setup or maintenance, as text.
+    Mode,
     /// Closed while the machine runs.
     Contact,
     /// Cycles since a start that the scenario names.
@@ -67,6 +69,8 @@ pub struct Analog {
 pub enum Role {
     /// State code or text.
     State,
+    /// Functional mode.
+    Mode,
     /// Run contact.
     Running,
     /// Counter of cycles or pieces made.
@@ -154,6 +158,7 @@ impl Machine {
         match point.signal {
             Signal::State if spec.kind == Kind::CncLathe => Reading::Text(execution(state.activity).into()),
             Signal::State => Reading::Number(code(spec.kind, state.activity)),
+            Signal::Mode => Reading::Text(mode(state.activity).into()),
             Signal::Contact => Reading::Bit(state.activity == Activity::Run),
             Signal::Cycles => number(spec.counter_start + state.cycles),
             Signal::Scrap => number(state.scrap),
@@ -214,13 +219,21 @@ pub const fn code(kind: Kind, activity: Activity) -> i64 {
 /// Execution text that a lathe shows.
 pub const fn execution(activity: Activity) -> &'static str {
     match activity {
-        Activity::Off => "STOPPED",
+        Activity::Off | Activity::Maintenance => "STOPPED",
         Activity::Run => "ACTIVE",
         Activity::ShortWait | Activity::Waiting => "WAIT",
         Activity::ShortFault | Activity::Breakdown => "INTERRUPTED",
         Activity::Setup => "PROGRAM_STOPPED",
-        Activity::Maintenance => "OPTIONAL_STOP",
         Activity::NoOrder => "READY",
+    }
+}
+
+/// Functional mode that a lathe shows.
+pub const fn mode(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Setup => "SETUP",
+        Activity::Maintenance => "MAINTENANCE",
+        _ => "PRODUCTION",
     }
 }
 
@@ -255,6 +268,7 @@ impl Words {
 fn point(tag: &str, signal: Signal, place: Place) -> Point {
     let (role, section, scale, unit) = match signal {
         Signal::State => (Some(Role::State), "kpi", "1", ""),
+        Signal::Mode => (Some(Role::Mode), "kpi", "1", ""),
         Signal::Contact => (Some(Role::Running), "kpi", "1", ""),
         Signal::Cycles => (Some(Role::Produced), "kpi", "1", ""),
         Signal::Scrap => (Some(Role::Scrap), "kpi", "1", ""),
@@ -363,6 +377,7 @@ fn moulding(machine: &str) -> Vec<Point> {
 fn lathe(machine: &str) -> Vec<Point> {
     let mut points = vec![
         point("execution", Signal::State, node(machine, "Execution", Shape::Text)),
+        point("mode", Signal::Mode, node(machine, "FunctionalMode", Shape::Text)),
         point("program", Signal::Product, node(machine, "Program", Shape::Text)),
         point("parts", Signal::Cycles, node(machine, "PartCount", Shape::UInt32)),
         point("scrap", Signal::Scrap, node(machine, "ScrapCount", Shape::UInt32)),
@@ -394,7 +409,12 @@ mod tests {
                 for point in &points {
                     if let Place::Words { unit, area, address, encoding, .. } = point.place {
                         let words = address..address + encoding.words();
-                        assert!(words.into_iter().all(|a| taken.insert((unit, area, a))), "{}/{}", machine.id, point.tag);
+                        assert!(
+                            words.into_iter().all(|a| taken.insert((unit, area, a))),
+                            "{}/{}",
+                            machine.id,
+                            point.tag
+                        );
                     }
                     assert!(format!("{}/{}", machine.id, point.tag).parse::<shopfloor::id::TagName>().is_ok());
                 }

@@ -142,7 +142,9 @@ impl WordOrder {
             words.reverse();
         }
         if matches!(self, Self::Badc | Self::Dcba) {
-            words.iter_mut().for_each(|word| *word = word.swap_bytes());
+            for word in &mut words {
+                *word = word.swap_bytes();
+            }
         }
         words
     }

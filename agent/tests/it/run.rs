@@ -27,7 +27,8 @@ async fn bad_input_97_a_second_agent_on_one_directory_refuses() {
 async fn a_stop_seals_everything_and_a_start_continues_the_chain() {
     let device = Device::start(|number, request| Reply::Bytes(right(request, u16::try_from(number).unwrap()))).await;
     let state = tempfile::tempdir().unwrap();
-    let config = parse(&(head(state.path()) + &modbus("device", device.address.port(), "m/value")));
+    let source = modbus("device", device.address.port(), "m/value").replace("150ms", "10s");
+    let config = parse(&(head(state.path()) + &source));
     for _ in 0..2 {
         let running = start(config.clone()).await;
         running.until("m/value", |live| live.value.is_some()).await;

@@ -92,7 +92,10 @@ fn broker(reader: &mut Reader<'_>, root: &mut Table<'_>) -> BrokerConfig {
         }
         (false, Some(url)) => external(reader, &url, insecure),
         (false, None) => {
-            reader.problem(place, "broker.embedded = false needs broker.url, such as \"mqtt://127.0.0.1:1883\"".to_owned());
+            reader.problem(
+                place,
+                "broker.embedded = false needs broker.url, such as \"mqtt://127.0.0.1:1883\"".to_owned(),
+            );
             BrokerConfig::Embedded { listen: default }
         }
     }
@@ -238,14 +241,16 @@ mod tests {
     fn listeners_stay_on_loopback_and_plaintext_is_asked_for() {
         let open = "schema = 1\n[collector]\nstate_dir = \"s\"\n[broker]\nlisten = \"0.0.0.0:1883\"\n[http]\nlisten = \"0.0.0.0:80\"\n";
         assert_eq!(messages(open).len(), 2);
-        let plain = "schema = 1\n[collector]\nstate_dir = \"s\"\n[broker]\nurl = \"mqtt://10.0.0.7\"\ninsecure = true\n";
+        let plain =
+            "schema = 1\n[collector]\nstate_dir = \"s\"\n[broker]\nurl = \"mqtt://10.0.0.7\"\ninsecure = true\n";
         let broker = parse(plain, "c.toml").unwrap().broker;
         assert_eq!(broker, BrokerConfig::External { host: "10.0.0.7".into(), port: 1883, insecure: true });
     }
 
     #[test]
     fn relative_paths_start_at_the_file() {
-        let config = parse("schema = 1\n[collector]\nstate_dir = \"state\"\n", "/etc/plumbline/collector.toml").unwrap();
+        let config =
+            parse("schema = 1\n[collector]\nstate_dir = \"state\"\n", "/etc/plumbline/collector.toml").unwrap();
         assert_eq!(config.state_dir, Path::new("/etc/plumbline/state"));
     }
 }

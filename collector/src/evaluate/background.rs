@@ -1,16 +1,17 @@
 //! The background of evaluation: settles windows when their time has come, works stale ones out again.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use shopfloor::evaluate::{self, WindowKind};
+use shopfloor::hash::Hash;
 use shopfloor::id::{SiteId, WorkUnitId};
 use shopfloor::plant::WorkUnit;
 use shopfloor::time::{HOUR, Interval, Timestamp};
 
 use super::EvaluateError;
 use super::pipeline::{KEPT, Pipeline};
-use super::window::{Standing, grace, standing};
+use super::window::{grace, is_due};
 use crate::ledger::PlantVersion;
 use crate::series::read::{BACK_MAX, MARGIN};
 
@@ -21,27 +22,56 @@ const BATCH: usize = 1024;
 /// How far windows are listed ahead of the last one that was kept.
 const LOOK: i64 = 8 * 24 * HOUR;
 
-/// Up to where the windows of a kind were kept.
+/// Up to where the windows of a kind were kept, and with which plant.
 #[derive(Debug, Default)]
-pub struct Progress(Mutex<BTreeMap<(SiteId, WorkUnitId, WindowKind), Timestamp>>);
+pub struct Progress(Mutex<Reached>);
+
+#[derive(Debug, Default)]
+struct Reached {
+    kept: BTreeMap<(SiteId, WorkUnitId, WindowKind), Timestamp>,
+    plants: BTreeMap<SiteId, Hash>,
+}
+
+impl Progress {
+    fn lock(&self) -> MutexGuard<'_, Reached> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Pipeline {
     /// One turn: marks what new blocks made stale, works some of it out again, settles what is due.
     /// Gives the number of windows worked out; as many as [`TURN_MAX`] means that more are waiting.
     pub fn turn(&self, progress: &Progress, now: Timestamp) -> Result<usize, EvaluateError> {
         self.examine()?;
+        let plants = self.store.ledger.plants();
+        let versions: Vec<_> = plants.iter().filter_map(|plant| self.store.ledger.plant(&plant.site.id)).collect();
+        for version in &versions {
+            self.take_plant(progress, version)?;
+        }
         let mut worked = self.refresh(now)?;
-        for plant in self.store.ledger.plants() {
-            let Some(version) = self.store.ledger.plant(&plant.site.id) else { continue };
+        for version in &versions {
             for unit in version.plant.work_units.iter().filter(|unit| unit.is_connected()) {
                 for kind in KEPT {
                     if worked < TURN_MAX {
-                        worked += self.settle_due(progress, &version, unit, kind, now, TURN_MAX - worked)?;
+                        worked += self.settle_due(progress, version, unit, kind, now, TURN_MAX - worked)?;
                     }
                 }
             }
         }
         Ok(worked)
+    }
+
+    /// A plant that changed makes the site's results stale and may have other windows.
+    fn take_plant(&self, progress: &Progress, version: &PlantVersion) -> Result<(), EvaluateError> {
+        let site = &version.plant.site.id;
+        if progress.lock().plants.get(site) == Some(&version.hash) {
+            return Ok(());
+        }
+        self.derived.planned_by(site, &version.hash.to_string())?;
+        let mut reached = progress.lock();
+        reached.kept.retain(|(of, _, _), _| of != site);
+        reached.plants.insert(site.clone(), version.hash);
+        Ok(())
     }
 
     /// Looks at blocks that came since the last time: which kept windows do they touch?
@@ -103,7 +133,7 @@ impl Pipeline {
         most: usize,
     ) -> Result<usize, EvaluateError> {
         let key = (version.plant.site.id.clone(), unit.id.clone(), kind);
-        let kept = progress.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+        let kept = progress.lock().kept.get(&key).copied();
         let Some(start) = (match kept {
             Some(kept) => Some(kept),
             None => self.first(version, unit)?,
@@ -114,21 +144,21 @@ impl Pipeline {
         let range = Interval { start, end: start.plus(LOOK).min(now) };
         let mut worked = 0;
         let mut reached = start;
-        for window in evaluate::windows(&version.plant, &unit.id, kind, range) {
+        let windows = evaluate::windows(&version.plant, &unit.id, kind, range);
+        for window in &windows {
             let agents = self.delivered(&version.plant, unit, window.interval, now)?;
-            let nothing = super::window::Basis { data_version: String::new(), plant: String::new(), definitions: String::new() };
-            if standing(window.interval, late, now, &agents, None, &nothing) != Standing::Settle || worked >= most {
+            if !is_due(window.interval, late, now, &agents) || worked >= most {
                 break;
             }
-            self.window(version, unit, &window, now)?;
+            self.window(version, unit, window, now)?;
             worked += 1;
             reached = window.interval.end;
         }
         // Where the calendar has no window for longer than is looked ahead, the search goes on behind it.
-        if worked == 0 && range.end == start.plus(LOOK) && evaluate::windows(&version.plant, &unit.id, kind, range).is_empty() {
+        if windows.is_empty() && range.end == start.plus(LOOK) {
             reached = range.end;
         }
-        progress.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, reached);
+        progress.lock().kept.insert(key, reached);
         Ok(worked)
     }
 

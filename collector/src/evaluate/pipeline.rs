@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use shopfloor::evaluate::{self, Window, WindowKind, WorkUnitResult};
 use shopfloor::hash::Hash;
-use shopfloor::id::{AgentId, SiteId, TagName, WorkUnitId};
+use shopfloor::id::{AgentId, SiteId, TagName};
 use shopfloor::plant::{Plant, Role, WorkUnit};
 use shopfloor::time::{Interval, SECOND, Timestamp};
 
@@ -18,15 +18,20 @@ use super::result::{Cause, Restated, WindowResult};
 use super::window::{Basis, Delivered, Standing, State, Why, grace, standing};
 use crate::config::Settle;
 use crate::ledger::PlantVersion;
-use crate::series::Series;
+use crate::series::index::BlockRef;
 use crate::series::derived::{Derived, Kept, Key};
 use crate::series::read::{Bound, Read, Request, Wanted};
+use crate::series::{Series, SeriesError};
 use crate::store::Store;
 
-/// Results that have not settled and are remembered until the log grows.
-const PASSING_MAX: usize = 1024;
-/// Nanoseconds for which a live result may be shown again while the log has not grown.
-const FRESH: i64 = 2 * SECOND;
+/// Results that are remembered for a moment; at the bound all are forgotten.
+const PASSING_MAX: usize = 256;
+/// Nanoseconds for which a result may be shown again while no block came that concerns it.
+const FRESH: i64 = 5 * SECOND;
+/// Newest blocks that a result remembers by name.
+const RECENT_MAX: usize = 32;
+/// A stretch of time that is never settled waits for nothing, so nothing comes too late for it.
+pub const UNHURRIED: i64 = i64::MAX / 4;
 /// Late blocks that a cause names.
 const NAMED_MAX: usize = 20;
 
@@ -42,7 +47,7 @@ pub struct Pipeline {
 
 struct Passing {
     at: Timestamp,
-    log_size: u64,
+    fingerprint: (u64, u64),
     plant: Hash,
     evaluated: Arc<Evaluated>,
 }
@@ -54,8 +59,35 @@ pub struct Evaluated {
     pub shape: WindowResult,
     /// As computed.
     pub result: WorkUnitResult,
-    /// What was read for it.
-    pub read: Read,
+    /// The blocks that were read for it.
+    pub blocks: Rested,
+}
+
+/// The blocks that a result rests on, in short.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Rested {
+    /// How many were looked into.
+    pub count: u64,
+    /// How many of them touch the evaluated time.
+    pub inside: u64,
+    /// The first in time.
+    pub first: Option<BlockRef>,
+    /// The newest in time, oldest first.
+    pub recent: Vec<BlockRef>,
+}
+
+impl Rested {
+    fn of(read: &Read, evaluated: Interval) -> Self {
+        let mut blocks: Vec<&BlockRef> = read.blocks.values().collect();
+        blocks.sort_by_key(|block| (block.window.start, block.log_index));
+        let touches = |block: &&&BlockRef| block.window.end >= evaluated.start && block.window.start < evaluated.end;
+        Self {
+            count: blocks.len() as u64,
+            inside: blocks.iter().filter(touches).count() as u64,
+            first: blocks.first().map(|block| (*block).clone()),
+            recent: blocks[blocks.len().saturating_sub(RECENT_MAX)..].iter().map(|block| (*block).clone()).collect(),
+        }
+    }
 }
 
 impl Pipeline {
@@ -91,12 +123,13 @@ impl Pipeline {
         now: Timestamp,
     ) -> Result<Arc<Evaluated>, EvaluateError> {
         let key = key(version, unit, window);
-        let log_size = self.store.log.size();
-        if let Some(found) = self.remembered(&key, log_size, version.hash, now) {
+        let late = grace(window.kind, &self.settle);
+        let fingerprint = self.ask(version, unit, window.interval, late, now, |series, asked| series.fingerprint(asked))?;
+        if let Some(found) = self.remembered(&key, fingerprint, version.hash, now) {
             return Ok(found);
         }
-        let evaluated = Arc::new(self.evaluate(version, unit, window, &key, log_size, now)?);
-        let passing = Passing { at: now, log_size, plant: version.hash, evaluated: Arc::clone(&evaluated) };
+        let evaluated = Arc::new(self.evaluate(version, unit, window, &key, now)?);
+        let passing = Passing { at: now, fingerprint, plant: version.hash, evaluated: Arc::clone(&evaluated) };
         let mut remembered = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= PASSING_MAX {
             remembered.clear();
@@ -118,15 +151,15 @@ impl Pipeline {
         window: &Window,
         now: Timestamp,
     ) -> Result<(WorkUnitResult, Read), EvaluateError> {
-        let read = self.read(version, unit, window.interval, 0, now)?;
+        let read = self.read(version, unit, window.interval, UNHURRIED, now)?;
         let result = evaluate::work_unit(&version.plant, &unit.id, &read.samples, window, now)?;
         Ok((result, read))
     }
 
-    fn remembered(&self, key: &Key, log_size: u64, plant: Hash, now: Timestamp) -> Option<Arc<Evaluated>> {
+    fn remembered(&self, key: &Key, fingerprint: (u64, u64), plant: Hash, now: Timestamp) -> Option<Arc<Evaluated>> {
         let remembered = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
         let found = remembered.get(key)?;
-        let fresh = (0..FRESH).contains(&now.since(found.at)) && found.log_size == log_size && found.plant == plant;
+        let fresh = (0..FRESH).contains(&now.since(found.at)) && found.fingerprint == fingerprint && found.plant == plant;
         fresh.then(|| Arc::clone(&found.evaluated))
     }
 
@@ -136,9 +169,9 @@ impl Pipeline {
         unit: &WorkUnit,
         window: &Window,
         key: &Key,
-        log_size: u64,
         now: Timestamp,
     ) -> Result<Evaluated, EvaluateError> {
+        let log_size = self.store.log.size();
         let late = grace(window.kind, &self.settle);
         let read = self.read(version, unit, window.interval, late, now)?;
         let result = evaluate::work_unit(&version.plant, &unit.id, &read.samples, window, now)?;
@@ -149,7 +182,8 @@ impl Pipeline {
         let named = Named { version, unit: &unit.id, data_version: &found.data_version, demo: read.demo };
         let shape = convert::window(&result, &named);
         let shape = self.settle(key, shape, judged, kept, &found, &read, log_size, now)?;
-        Ok(Evaluated { shape, result, read })
+        let blocks = Rested::of(&read, result.evaluated);
+        Ok(Evaluated { shape, result, blocks })
     }
 
     /// Gives a result its standing, and keeps it where it is settled.
@@ -217,22 +251,34 @@ impl Pipeline {
         ahead: i64,
         now: Timestamp,
     ) -> Result<Read, EvaluateError> {
+        self.ask(version, unit, window, ahead, now, |series, asked| series.read(asked))
+    }
+
+    /// Asks the series about a window of a work unit.
+    fn ask<T>(
+        &self,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        window: Interval,
+        ahead: i64,
+        now: Timestamp,
+        question: impl FnOnce(&Series, &Request<'_>) -> Result<T, SeriesError>,
+    ) -> Result<T, EvaluateError> {
         let tags: BTreeSet<TagName> = unit.roles.values().cloned().collect();
         let counting = [Role::Produced, Role::Scrap, Role::Energy];
         let counters: BTreeSet<TagName> = counting.iter().filter_map(|role| unit.role(*role).cloned()).collect();
-        let wanted = self.wanted(version);
         let request = Request {
             site: &version.plant.site.id,
             bounds: &bounds(unit),
             tags: &tags,
             counters: &counters,
-            wanted: &wanted,
+            wanted: &self.wanted(version),
             window,
             now,
             around: evaluate::sample_range(unit, window),
             ahead,
         };
-        Ok(self.series.read(&request)?)
+        Ok(question(&self.series, &request)?)
     }
 
     fn wanted(&self, version: &PlantVersion) -> Arc<Wanted> {
@@ -350,11 +396,6 @@ fn cause(why: Why, kept: &Kept, read: &Read) -> Cause {
         ),
     };
     Cause { code: code.to_owned(), zh, en, blocks: late.into_iter().take(NAMED_MAX).collect() }
-}
-
-/// The work unit of a plant.
-pub fn unit<'a>(version: &'a PlantVersion, id: &WorkUnitId) -> Option<&'a WorkUnit> {
-    version.plant.work_unit(id)
 }
 
 /// The kinds of windows that are kept.

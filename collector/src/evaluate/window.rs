@@ -107,11 +107,12 @@ pub fn standing(
     if now < window.end {
         return Standing::Passing(State::Live);
     }
-    if !agents.is_empty() && agents.iter().all(|agent| has_delivered(agent, window.end, grace, now)) {
-        Standing::Settle
-    } else {
-        Standing::Passing(State::Provisional)
-    }
+    if is_due(window, grace, now, agents) { Standing::Settle } else { Standing::Passing(State::Provisional) }
+}
+
+/// Whether everything that a window waits for has arrived.
+pub fn is_due(window: Interval, grace: i64, now: Timestamp, agents: &[Delivered]) -> bool {
+    now >= window.end && !agents.is_empty() && agents.iter().all(|agent| has_delivered(agent, window.end, grace, now))
 }
 
 fn compare(kept: &Basis, found: &Basis) -> Option<Why> {

@@ -181,9 +181,7 @@ pub(crate) fn judge<E>(
             Judgement::Hold { at, detail: format!("block {at} cites {found} as its predecessor, stored is {expected}") }
         }
         Verdict::Restart { .. } => Judgement::Refuse(Refusal::Restart { epoch: header.epoch }),
-        Verdict::WrongEpoch { expected } => {
-            Judgement::Refuse(Refusal::WrongEpoch { found: header.epoch, expected })
-        }
+        Verdict::WrongEpoch { expected } => Judgement::Refuse(Refusal::WrongEpoch { found: header.epoch, expected }),
         Verdict::NoRoom | Verdict::Unremembered => Judgement::Refuse(Refusal::NoRoom),
         verdict => Judgement::Store { block: Box::new(NewBlock { header, hash, bytes }), verdict },
     };

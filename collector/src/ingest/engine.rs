@@ -7,7 +7,7 @@ use shopfloor::register_map::RegisterMap;
 use shopfloor::time::{Interval, SECOND, Timestamp};
 use shopfloor::wire::block::{self, Limits};
 use shopfloor::wire::control::{Ack, Birth, Down, RANGES_MAX, Status};
-use shopfloor::wire::header::Header;
+use shopfloor::wire::header::{GapKind, Header};
 use shopfloor::wire::session::{Session, Verdict};
 use shopfloor::wire::topic::{Channel, Topic, shard};
 
@@ -178,6 +178,11 @@ impl Engine {
                 view.dispute(window);
             });
         }
+        if let Some(gap) = block.header.gaps.iter().find(|gap| gap.kind == GapKind::Restored) {
+            tracing::error!(site = %key.0, agent = %key.1, receipt = gap.detail, "this log is older than what it acknowledged");
+            let detail = format!("the log lacks blocks that it had acknowledged; receipt: {}", gap.detail);
+            self.store.agents.change(key, |view| view.alarm("log_restored", now, detail));
+        }
         if self.store.ledger.register_map(&block.header.config_hash).is_none() {
             self.ask_birth(key, now);
         }
@@ -253,6 +258,7 @@ impl Engine {
             Ok(first) => {
                 self.metrics.commits.inc();
                 self.metrics.disk_refuses.set(0);
+                tracing::debug!(target: "phase", phase = %"committed");
                 self.stored(first);
                 true
             }
@@ -334,6 +340,7 @@ impl Engine {
             let published = link.publish(&topic, ack(key, chain, &self.store, now).encode(&keys.ack), true);
             if published {
                 metrics.acks.inc();
+                tracing::debug!(target: "phase", phase = %"acknowledged");
             }
             !published
         });
@@ -440,9 +447,12 @@ fn restore_view(log: &Log, enrolled: &AgentEnrolment, chain: &Chain) -> Result<A
     if let Some(newest) = summary.newest {
         view.newest_block_time = Some(newest.window.end);
         view.newest_received = Some(newest.received);
-        view.marks = block::open(&newest.bytes, &Limits::default()).map(|opened| opened.header.marks).unwrap_or_default();
+        view.marks =
+            block::open(&newest.bytes, &Limits::default()).map(|opened| opened.header.marks).unwrap_or_default();
     }
     let windows: Vec<Interval> = log.equivocations(&enrolled.site, &enrolled.id)?;
-    windows.into_iter().for_each(|window| view.dispute(window));
+    for window in windows {
+        view.dispute(window);
+    }
     Ok(view)
 }

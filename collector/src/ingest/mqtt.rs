@@ -70,7 +70,9 @@ impl Link {
     /// Hands a message to the client; `false` if it is not connected or has too much to do, then try again later.
     pub(crate) fn publish(&self, topic: &Topic, payload: Vec<u8>, retain: bool) -> bool {
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        client.as_ref().is_some_and(|client| client.try_publish(topic.to_string(), QoS::AtLeastOnce, retain, payload).is_ok())
+        client
+            .as_ref()
+            .is_some_and(|client| client.try_publish(topic.to_string(), QoS::AtLeastOnce, retain, payload).is_ok())
     }
 
     /// Follows whether it is connected and subscribed.
@@ -85,7 +87,11 @@ impl Link {
 }
 
 /// Starts the polling task. It ends when `token` is cancelled or nobody receives.
-pub(crate) fn connect(address: Address, metrics: Metrics, token: CancellationToken) -> (Link, mpsc::Receiver<Incoming>) {
+pub(crate) fn connect(
+    address: Address,
+    metrics: Metrics,
+    token: CancellationToken,
+) -> (Link, mpsc::Receiver<Incoming>) {
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let link = Link { client: Arc::default(), connected: Arc::new(watch::channel(false).0) };
     let room = Arc::new(Semaphore::new(WAITING_KIB_MAX));

@@ -79,7 +79,12 @@ impl Ledger {
 
     /// The current plant of every site, by site id.
     pub fn plants(&self) -> Vec<Arc<Plant>> {
-        self.read().plants.values().filter_map(|versions| versions.last()).map(|version| version.plant.clone()).collect()
+        self.read()
+            .plants
+            .values()
+            .filter_map(|versions| versions.last())
+            .map(|version| version.plant.clone())
+            .collect()
     }
 
     /// The current plant version of a site.

@@ -454,7 +454,11 @@ impl Log {
         self.months.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn first_block(&self, condition: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Option<StoredBlock>, LogError> {
+    fn first_block(
+        &self,
+        condition: &str,
+        parameters: &[&dyn rusqlite::ToSql],
+    ) -> Result<Option<StoredBlock>, LogError> {
         for month in self.months() {
             if let Some(block) = month.blocks(condition, parameters)?.into_iter().next() {
                 return Ok(Some(block));

@@ -139,9 +139,11 @@ impl Log {
 
 fn leaf_range(month: &Month) -> Result<(u64, u64), LogError> {
     month.read("count leaves", |connection| {
-        connection.query_row("SELECT coalesce(min(log_index), 0), coalesce(max(log_index) + 1, 0) FROM leaf", [], |row| {
-            Ok((unsigned(row, 0)?, unsigned(row, 1)?))
-        })
+        connection.query_row(
+            "SELECT coalesce(min(log_index), 0), coalesce(max(log_index) + 1, 0) FROM leaf",
+            [],
+            |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)),
+        )
     })
 }
 

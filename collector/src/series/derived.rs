@@ -183,6 +183,19 @@ impl Derived {
         write().map_err(|source| self.failed("note the program's version", source))
     }
 
+    /// Marks every result of a site as stale that was made with another plant document.
+    pub fn planned_by(&self, site: &SiteId, plant: &str) -> Result<(), DerivedError> {
+        let connection = self.lock();
+        let write = || {
+            connection.execute(
+                "INSERT OR IGNORE INTO stale SELECT site, unit, kind, starts, ends FROM result
+                 WHERE site = ?1 GROUP BY unit, kind, starts, ends HAVING max(version) AND plant <> ?2",
+                params![site.as_str(), plant],
+            )
+        };
+        write().map(drop).map_err(|source| self.failed("mark results of another plant as stale", source))
+    }
+
     /// Marks as stale what blocks touch that were not there when it was made: `touched` are a site's blocks with the
     /// stretch of time that they may change, by kind of window. Remembers that the log was examined up to `log_size`.
     pub fn examine(
@@ -369,6 +382,16 @@ mod tests {
         derived.made_by("a 2").unwrap();
         assert_eq!(derived.stale(10).unwrap().len(), 3);
         assert_eq!(derived.examined().unwrap(), 5);
+    }
+
+    #[test]
+    fn another_plant_makes_only_results_stale_whose_newest_version_it_did_not_make() {
+        let derived = Derived::open(None).unwrap();
+        derived.keep(&key(0), &version(1, "a")).unwrap();
+        derived.keep(&key(3600), &version(1, "a")).unwrap();
+        derived.keep(&key(3600), &Kept { plant: "q".into(), ..version(2, "b") }).unwrap();
+        derived.planned_by(&key(0).site, "q").unwrap();
+        assert_eq!(derived.stale(10).unwrap(), vec![key(0)]);
     }
 
     #[test]

@@ -27,6 +27,12 @@ use index::Index;
 /// Bytes of decoded blocks that are held unless stated otherwise: about two days of eight work units.
 pub const CACHE_BYTES: usize = 192 << 20;
 
+/// Among these epochs and first sequences the first block of an agent is looked for; one that begins later, because
+/// all of them were evicted, has no first instant here.
+const EPOCHS_SEARCHED: u64 = 4;
+/// See [`EPOCHS_SEARCHED`].
+const SEQUENCES_SEARCHED: u64 = 32;
+
 /// Why samples could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesError {
@@ -75,14 +81,18 @@ impl Series {
         self.ledger.register_map(hash)
     }
 
-    /// The earliest instant that an agent's first block answers for; `None` while that block is not here.
+    /// The instant from which an agent's first block answers; `None` while there is none.
     pub fn first_of(&self, site: &SiteId, agent: &AgentId) -> Result<Option<Timestamp>, SeriesError> {
         let key = (site.clone(), agent.clone());
         let known = self.firsts.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
         if known.is_some() {
             return Ok(known);
         }
-        let first = self.log.block_by_sequence(site, agent, 1, 1)?.map(|block| block.window.start);
+        let mut first = None;
+        for epoch in 1..=EPOCHS_SEARCHED {
+            let early = self.log.blocks(site, agent, epoch, 1..=SEQUENCES_SEARCHED)?;
+            first = first.or(early.first().map(|block| block.window.start));
+        }
         if let Some(first) = first {
             self.firsts.lock().unwrap_or_else(PoisonError::into_inner).insert(key, first);
         }

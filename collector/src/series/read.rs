@@ -96,18 +96,48 @@ pub struct Read {
     pub demo: bool,
 }
 
+impl Request<'_> {
+    /// The first instant whose blocks are too late to matter for the window.
+    fn late(&self) -> Timestamp {
+        self.window.end.plus(self.ahead)
+    }
+
+    /// The stretch of time whose blocks are looked into in any case.
+    fn near(&self) -> Interval {
+        let end = self.window.end.min(self.now).max(self.window.start);
+        let reach = self.around.end.plus(MARGIN).min(self.late()).min(self.now.plus(MARGIN));
+        Interval { start: self.around.start.plus(-MARGIN), end: reach.max(end) }
+    }
+
+    /// Whether a block can matter. One that begins when the grace is over does not: a window may have settled
+    /// without it.
+    fn matters(&self, block: &BlockRef) -> bool {
+        block.window.start < self.late()
+    }
+}
+
 impl Series {
+    /// How many blocks are near a window and which came last: while neither changes, its samples do not.
+    pub fn fingerprint(&self, request: &Request<'_>) -> Result<(u64, u64), SeriesError> {
+        let near = request.near();
+        let (mut count, mut newest) = (0, 0);
+        for bound in request.bounds {
+            let Some(part) = bound.interval.intersect(near) else { continue };
+            for block in self.index.blocks(request.site, &bound.agent, part)? {
+                count += 1;
+                newest = newest.max(block.log_index);
+            }
+        }
+        Ok((count, newest))
+    }
+
     /// The samples of a window. The last good sample before it and the first after it are looked for across gaps.
     pub fn read(&self, request: &Request<'_>) -> Result<Read, SeriesError> {
         let window = request.window;
         let end = window.end.min(request.now).max(window.start);
         let mut read = Read::default();
         let mut runs: BTreeMap<TagName, Vec<Sample>> = BTreeMap::new();
-        let late = window.end.plus(request.ahead);
-        let near = Interval {
-            start: request.around.start.plus(-MARGIN),
-            end: request.around.end.plus(MARGIN).min(late).min(request.now.plus(MARGIN)).max(end),
-        };
+        let near = request.near();
         self.gather(request, near, &mut runs, &mut read)?;
         self.look_back(request, near.start, &mut runs, &mut read)?;
         if end == window.end {
@@ -131,7 +161,7 @@ impl Series {
         for bound in request.bounds {
             let Some(part) = bound.interval.intersect(interval) else { continue };
             for reference in self.index.blocks(request.site, &bound.agent, part)? {
-                if read.blocks.contains_key(&reference.log_index) {
+                if !request.matters(&reference) || read.blocks.contains_key(&reference.log_index) {
                     continue;
                 }
                 let opened = self.decoded(&reference, request.wanted)?;
@@ -183,7 +213,7 @@ impl Series {
     ) -> Result<(), SeriesError> {
         let end = request.window.end;
         let (mut start, mut opened) = (from, 0);
-        let last = end.plus(request.ahead.min(ACROSS_MAX)).min(request.now);
+        let last = request.late().min(end.plus(ACROSS_MAX)).min(request.now);
         while start < last
             && opened < OPENED_MAX
             && !all_have(request, runs, |sample| sample.at >= end)

@@ -203,8 +203,7 @@ pub fn router(serving: Arc<Serving>, loopback: bool) -> Router {
         }))
         .fallback(web::fallback)
         .method_not_allowed_fallback(|| async { ApiError::method() })
-        .with_state(serving)
-        .layer(middleware::from_fn(guard::localize));
+        .with_state(serving);
     let routes = if loopback { routes.layer(middleware::from_fn(guard::only_loopback_names)) } else { routes };
     routes.layer(middleware::from_fn(guard::localize)).layer(middleware::from_fn(guard::protect)).layer(CompressionLayer::new())
 }

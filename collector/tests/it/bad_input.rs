@@ -74,7 +74,7 @@ async fn bad_input_54_a_block_sent_again_is_stored_once_and_acknowledged_again()
 }
 
 fn wire_is_idle(collector: &collector::Collector) -> bool {
-    (counted(collector, "accepted") + counted(collector, "duplicate")) % 5 == 0
+    (counted(collector, "accepted") + counted(collector, "duplicate")).is_multiple_of(5)
 }
 
 /// 55: the broker says that it has no session. Blocks in flight are sent again and nothing is lost.
@@ -154,10 +154,7 @@ async fn bad_input_62_a_key_that_is_not_enrolled_is_refused() {
         let sealed = stranger.block();
         wire.send(&stranger, &sealed).await;
     }
-    until("all were refused", || {
-        counted(&collector, "forged") == 4 && counted(&collector, "not_enrolled") == 4
-    })
-    .await;
+    until("all were refused", || counted(&collector, "forged") == 4 && counted(&collector, "not_enrolled") == 4).await;
     let births = || collector.metrics().refused_messages.with_label_values(&["birth"]).get();
     until("the births were refused", || births() == 4).await;
     assert_eq!(collector.store().log.size(), 0);
@@ -225,7 +222,9 @@ async fn bad_input_64_a_broken_link_is_held_and_then_marked() {
 
     let broken = agent.sealed(4, Hash::of(b"no block of ours"), Vec::new(), "");
     wire.send(&agent, &broken).await;
-    let asked = wire.down("a request for 3 and 4", |down| matches!(down, Down::RequestRanges { ranges, .. } if ranges == &[(3, 4)])).await;
+    let asked = wire
+        .down("a request for 3 and 4", |down| matches!(down, Down::RequestRanges { ranges, .. } if ranges == &[(3, 4)]))
+        .await;
     assert!(matches!(asked, Down::RequestRanges { epoch: 1, .. }));
     assert_eq!(stored(&collector, &agent).len(), 3, "held, not stored");
     wire.send(&agent, &broken).await;
@@ -314,8 +313,8 @@ async fn bad_input_67_weak_keys_and_non_canonical_signatures_are_refused() {
 /// S + L is the same number modulo L, and a lax verifier takes it.
 fn add_group_order(scalar: &mut [u8]) {
     let order: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
     let mut carry = 0_u16;
     for (byte, add) in scalar.iter_mut().zip(order) {

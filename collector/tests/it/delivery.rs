@@ -20,14 +20,20 @@ async fn an_acknowledged_block_is_on_disk_and_in_the_tree() {
         let ack = wire.acked(expected).await;
         // A connection of its own sees what is on disk, not what the collector thinks.
         let month = std::fs::read_dir(folder.path().join("state")).unwrap();
-        let file = month.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|e| e == "db") && path.to_str().unwrap().contains("log-")).unwrap();
+        let file = month
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|e| e == "db") && path.to_str().unwrap().contains("log-"))
+            .unwrap();
         let reader = rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let bytes: Vec<u8> = reader
-            .query_row("SELECT bytes FROM block WHERE sequence = ?1", [i64::try_from(expected).unwrap()], |row| row.get(0))
+            .query_row("SELECT bytes FROM block WHERE sequence = ?1", [i64::try_from(expected).unwrap()], |row| {
+                row.get(0)
+            })
             .unwrap();
         assert_eq!(bytes, block.bytes);
         let at = i64::try_from(ack.log_index).unwrap();
-        let leaf: Vec<u8> = reader.query_row("SELECT leaf FROM leaf WHERE log_index = ?1", [at], |row| row.get(0)).unwrap();
+        let leaf: Vec<u8> =
+            reader.query_row("SELECT leaf FROM leaf WHERE log_index = ?1", [at], |row| row.get(0)).unwrap();
         assert!(leaf.windows(32).any(|part| part == block.hash.0), "the leaf names the block");
         assert_eq!(ack.log_origin, collector.store().log.origin());
     }
@@ -75,7 +81,8 @@ async fn a_restart_restores_chains_log_and_origin() {
         wire.send(&agent, sealed).await;
     }
     wire.ack("5 and 9 to 10", |ack| ack.contiguous == 5 && ack.beyond == [(9, 10)]).await;
-    let (size, root, origin) = (first.store().log.size(), first.store().log.root(), first.store().log.origin().to_owned());
+    let (size, root, origin) =
+        (first.store().log.size(), first.store().log.root(), first.store().log.origin().to_owned());
     let key = first.ack_key();
     drop(wire);
     stop(first, token).await;
@@ -167,7 +174,8 @@ async fn an_unknown_register_map_is_asked_for_and_the_block_is_kept_meanwhile() 
         let documents = collector.store().log.documents(collector::log::DocumentKind::RegisterMap).unwrap();
         assert_eq!(documents.len(), 1, "logged once, round {times}");
     }
-    let asked = wire.drain().into_iter().filter(|heard| matches!(heard, Heard::Down(Down::RequestBirth { .. }))).count();
+    let asked =
+        wire.drain().into_iter().filter(|heard| matches!(heard, Heard::Down(Down::RequestBirth { .. }))).count();
     other.drain();
     assert!(asked <= 1, "asked once at most in this time");
     assert_eq!(collector.store().agents.agent(&site(), &agent.id).unwrap().blocks, 1);

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Nothing here takes long; a test that waits longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Blocks of a test begin here: 2026-11-25T00:00:00Z.
 const MORNING: Timestamp = Timestamp::from_secs(1_795_564_800);
 

@@ -88,8 +88,8 @@ function overview(mode, now) {
 }
 
 function siteList(now) {
-  const one = (id, name, county) => ({ id, name, time_zone: "Asia/Shanghai", county, uscc: null, industry: "C3451", work_units: 8, demo: true, now: iso(now), business_date: "2026-11-25", tz_version: "2026a" });
-  return [one(SITE, "嵊州演示工厂", "嵊州市"), one("xinchang-demo", "新昌轴承演示厂", "新昌县")];
+  const one = (id, name, name_en, county) => ({ id, name, name_en, time_zone: "Asia/Shanghai", county, uscc: null, industry: "C3451", work_units: 8, demo: true, now: iso(now), business_date: "2026-11-25", tz_version: "2026a" });
+  return [one(SITE, "嵊州演示工厂", "Shengzhou demo works", "嵊州市"), one("xinchang-demo", "新昌轴承演示厂", null, "新昌县")];
 }
 
 function site([id, what, name, more, a, b], q, mode, now) {
@@ -109,11 +109,11 @@ function site([id, what, name, more, a, b], q, mode, now) {
 }
 
 const ratio = (n, d) => ({ value: n / d, num: String(Math.round(n)), den: String(Math.round(d)) });
-const bounded = (low, high, den) =>
+const bounded = (low, high, den, point = low) =>
   den === 0
     ? { low: null, high: null, point: null, reason: { code: "no-planned-time", zh: "没有计划忙碌时间", en: "no planned busy time" } }
-    : { low: ratio(low, den), high: ratio(high, den), point: Math.round(low) === Math.round(high) ? ratio(low, den) : null, reason: null };
-const count = (low, high = low) => ({ low, high, exact: low === high, reason: null });
+    : { low: ratio(low, den), high: ratio(high, den), point: ratio(point, den), reason: null };
+const count = (low, high = low) => ({ low, high, point: low, exact: low === high, reason: null });
 const kwh = (hundredths) => ({ value: hundredths / 100, text: (hundredths / 100).toFixed(2), num: String(hundredths), den: "100" });
 
 function shiftAt(t) {
@@ -168,7 +168,7 @@ function timeline(u, from, to, now) {
     start: iso(from),
     end: iso(to),
     planned: planned.map((p) => ({ ...p, start: iso(p.start), end: iso(p.end), shift: "day", zh: kinds[p.kind][0], en: kinds[p.kind][1] })),
-    segments: segments(u, from, to, now).map((s) => ({ start: iso(s.start), end: iso(s.end), leaf: s.leaf, cause: CAUSES[s.leaf] ?? null, ...say(s.leaf) })),
+    segments: segments(u, from, to, now).map((s) => ({ start: iso(s.start), end: iso(s.end), leaf: s.leaf, cause: CAUSES[s.leaf] ?? null, provisional: false, ...say(s.leaf) })),
   };
 }
 
@@ -183,29 +183,36 @@ function result(u, kind, start, end, label, date, now) {
   const produced = Math.floor((ms.RUN * (0.86 + u.seed * 0.012)) / cycle);
   const scrap = Math.floor(produced * 0.004 * u.seed);
   const good = produced - scrap;
+  const edge = 40_000;
   const room = unknown > 0 ? Math.ceil(unknown / cycle) : 0;
   const late = end <= now && (end / HOUR) % 5 === 0;
   const state = end > now ? "live" : now - end < 2 * HOUR ? "provisional" : late ? "restated" : "settled";
-  const element = (code, zh, en, low, high = low) => ({ code, zh, en, ns: { low: `${low}000000`, high: `${high}000000` }, ms: { low, high } });
+  const element = (code, zh, en, low, high = low, point = low) => ({
+    code, zh, en, ns: { low: `${low}000000`, high: `${high}000000`, point: `${point}000000` }, ms: { low, high, point },
+  });
   const energy = Math.round((until - start) / 2000) + produced * 3;
   return {
     site: SITE, work_unit: u.id, kind, label, shift: kind === "shift" ? label.en.split(" ")[1] : null, business_date: date,
     start: iso(start), end: iso(end), evaluated_until: iso(until), state, version: late ? 2 : 1,
     restates: late ? { version: 1, data_version: hash(`v1${start}`), cause: { code: "late-blocks", zh: "结算后收到 3 个迟到数据块", en: "3 blocks arrived after it was settled", blocks: [] }, at: iso(end + 3 * HOUR) } : null,
     oee: bounded(good * cycle, (good + room) * cycle, base),
-    availability: bounded(ms.RUN, ms.RUN + unknown, base),
+    availability: bounded(Math.max(0, ms.RUN - edge), ms.RUN + unknown + edge, base, ms.RUN),
     effectiveness: bounded((produced * cycle * ms.RUN) / (ms.RUN + unknown), (produced + room) * cycle, ms.RUN),
     quality_ratio: bounded(good, good, produced),
-    time: Object.keys(LEAVES).map((leaf) => ({ leaf, ...say(leaf), ns: `${ms[leaf]}000000`, ms: ms[leaf] })),
+    time: Object.keys(LEAVES).map((leaf) => {
+      const room = ms[leaf] === 0 || leaf === "BREAK" ? 0 : edge;
+      return { leaf, ...say(leaf), ns: `${ms[leaf]}000000`, ms: ms[leaf], low: { ms: Math.max(0, ms[leaf] - room) }, high: { ms: ms[leaf] + room } };
+    }),
     elements: [
       element("PBT", "计划忙碌时间", "Planned busy time", base),
-      element("APT", "实际生产时间", "Actual production time", ms.RUN, ms.RUN + unknown),
+      element("APT", "实际生产时间", "Actual production time", Math.max(0, ms.RUN - edge), ms.RUN + unknown + edge, ms.RUN),
       element("AUST", "实际调整时间", "Actual unit setup time", ms.SETUP),
       element("ADET", "实际延误时间", "Actual unit delay time", ms.MICRO + ms.DOWN + ms.EXT),
       element("ADOT", "实际停机时间", "Actual unit down time", ms.IDLE),
     ],
     counts: { produced: count(produced, produced + room), good: count(good, good + room), scrap: count(scrap), steps: [{ class: "normal", zh: "正常", en: "Normal", count: produced }, { class: "rollover", zh: "回绕", en: "Rollover", count: 1 }] },
-    energy: { low: kwh(energy), high: kwh(energy + (room ? 40 : 0)), exact: !room, unit: "kWh", reason: null },
+    micro_stops: segments(u, start, end, now).filter((s) => s.leaf === "MICRO").length,
+    energy: { low: kwh(energy), high: kwh(energy + (room ? 40 : 0)), point: kwh(energy), exact: !room, unit: "kWh", reason: null },
     coverage: ratio(until - start - unknown - 20_000, until - start),
     remarks: unknown ? [{ code: "unknown-time", zh: `有 ${Math.round(unknown / 60000)} min 没有可信数据, 故可用率是一个区间`, en: `${Math.round(unknown / 60000)} min have no trustworthy data, so availability is an interval` }] : [],
     definition: { id: "oee", version: "1" }, profile: { id: "iso22400", version: "1" }, state_rule: { id: "default", version: "1" },
@@ -234,18 +241,32 @@ function windows(u, kind, from, to, now) {
 }
 
 function windowDetail(u, w, id) {
-  const roles = roleList(u).map((r) => ({ tag: r.tag, role: r.role, samples: 2160, good: 2159, uncertain: 0, bad: 1, first: w.start, last: w.evaluated_until, blocks: 216, samples_url: `/api/v1/sites/${id}/tags/${u.id}/${r.tag}/samples?from=${w.start}&to=${w.evaluated_until}` }));
-  const e = Object.fromEntries(w.elements.map((x) => [x.code, x.ms]));
-  const line = (code, zh, en, expression, substituted, r) => ({ code, zh, en, expression, substituted, num: r?.num ?? null, den: r?.den ?? null, value: r?.value ?? null });
-  const s = (x) => (x.low === x.high ? `${x.low / 1000} s` : `[${x.low / 1000}, ${x.high / 1000}] s`);
-  const n = (c) => (c.low === c.high ? `${c.low}` : `[${c.low}, ${c.high}]`);
+  const roles = roleList(u).map((r) => ({ tag: r.tag, role: r.role, samples: 2160, good: 2159, bad: 1, first: w.start, last: w.evaluated_until, blocks: 216, samples_url: `/api/v1/sites/${id}/tags/${u.id}/${r.tag}/samples?from=${w.start}&to=${w.evaluated_until}` }));
+  const e = Object.fromEntries(w.elements.map((x) => [x.code, x.ms.point]));
+  const line = (code, zh, en, expression, num, den, unit) => ({ code, zh, en, expression, unit, num, den, value: num === null ? null : Number(num) / Number(den) });
+  const time = (code, zh, en, how, ms) => line(code, zh, en, `${code} = ${how} = ${ms / 1000} s`, `${ms}000000`, "1", "ns");
+  const pieces = (code, zh, en, how, c) => line(code, zh, en, `${code} = ${how} = ${c.point}`, String(c.point), "1", "pieces");
+  const figure = (code, zh, en, how, r) => {
+    const p = r.point && { num: String(Number(r.point.num) * 1e6), den: String(Number(r.point.den) * 1e6) };
+    const [num, den] = code === "quality_ratio" ? [r.point?.num, r.point?.den] : [p?.num, p?.den];
+    return line(code, zh, en, p ? `${how} = ${num} / ${den} = ${num}/${den}` : `${how} = ${r.reason?.en ?? "?"}`, num ?? null, den ?? null, "");
+  };
+  const { produced, good, scrap } = w.counts;
   return {
     ...w, inputs: roles,
     formula: [
-      line("availability", "可用率", "Availability", "APT / PBT", `${s(e.APT)} / ${s(e.PBT)}`, w.availability.point),
-      line("effectiveness", "性能率", "Effectiveness", "PRI × PQ / APT", `12.5 s × ${n(w.counts.produced)} / ${s(e.APT)}`, w.effectiveness.point),
-      line("quality_ratio", "合格品率", "Quality ratio", "GQ / PQ", `${n(w.counts.good)} / ${n(w.counts.produced)}`, w.quality_ratio.point),
-      line("oee", "OEE 综合效率", "OEE", "PRI × GQ / PBT", `12.5 s × ${n(w.counts.good)} / ${s(e.PBT)}`, w.oee.point),
+      time("PBT", "计划生产时间", "planned busy time", `POT - PDOT = ${e.PBT / 1000 + 1800} s - 1800 s`, e.PBT),
+      time("APT", "实际生产时间", "actual production time", "RUN", e.APT),
+      time("AUST", "换型时间", "actual unit setup time", "SETUP", e.AUST),
+      time("ADET", "延误时间", "actual unit delay time", "MICRO + DOWN + EXT", e.ADET),
+      pieces("PQ", "产量", "produced quantity", "PQ(end) - PQ(start)", produced),
+      pieces("SQ", "不良品数", "scrap quantity", "SQ(end) - SQ(start)", scrap),
+      pieces("GQ", "合格品数", "good quantity", "PQ - SQ", good),
+      time("M", "全部产品的理想时间", "ideal time of all parts", `Σ PRI·PQ = 12.5 s × ${produced.point}`, produced.point * 12_500),
+      figure("availability", "可用率", "Availability", "APT / PBT", w.availability),
+      figure("effectiveness", "性能率", "Effectiveness", "Σ PRI·PQ / APT", w.effectiveness),
+      figure("quality_ratio", "合格品率", "Quality ratio", "GQ / PQ", w.quality_ratio),
+      figure("oee", "OEE 综合效率", "OEE", "Σ PRI·GQ / PBT", w.oee),
     ],
     blocks: { count: 216, first: ref("first", 100), last: ref("last", 315) },
     versions: [{ version: 1, state: w.state === "restated" ? "settled" : w.state, data_version: w.data_version, at: w.evaluated_until, cause: null }],
@@ -273,7 +294,7 @@ function row(u, now) {
     id: u.id, name: u.name, name_en: u.name_en, work_center: { id: `c${u.seed}`, name: u.center }, area: { id: "a", name: "一车间" }, protocol: u.protocol,
     state: { leaf: u.leaf, ...say(u.leaf), since: iso(now - 7 * 60_000), since_ms: 7 * 60_000, cause: CAUSES[u.leaf] ?? null },
     newest_sample: { time: iso(now - age), age_ms: age, received_time: iso(now - age + 2000), lag_ms: 2000 },
-    shift: { id: s.id, name: s.name, business_date: s.date, window: { start: iso(s.start), end: iso(s.end) } },
+    shift: { id: s.id, name: s.name, name_en: null, business_date: s.date, window: { start: iso(s.start), end: iso(s.end) } },
     window: { kind: "shift", start: iso(s.start), end: w.evaluated_until },
     oee: w.oee, availability: w.availability, effectiveness: w.effectiveness, quality_ratio: w.quality_ratio, coverage: w.coverage,
     produced: w.counts.produced, good: w.counts.good, scrap: w.counts.scrap, energy_kwh: w.energy, window_state: "live", demo: true, remarks: w.remarks,
@@ -283,7 +304,7 @@ function row(u, now) {
 function blank(u, now) {
   const reason = { code: "no-data", zh: "还没有收到数据", en: "no data received yet" };
   const none = { low: null, high: null, point: null, reason };
-  const nothing = { low: null, high: null, exact: false, reason };
+  const nothing = { low: null, high: null, point: null, exact: false, reason };
   return { ...row(u, now), state: null, newest_sample: null, oee: none, availability: none, effectiveness: none, quality_ratio: none, coverage: null, produced: nothing, good: nothing, scrap: nothing, energy_kwh: { ...nothing, unit: "kWh" } };
 }
 
@@ -331,7 +352,7 @@ function block(id, now) {
     header: {
       format: 1, site: SITE, agent: "shengzhou-a1", epoch: "1", sequence: "315", prev_block_hash: hash(`previous${id}`), config_hash: hash("config"), plan_hash: null,
       software: "plumbline-agent 0.0.0", boot_id: hash("boot").slice(0, 32), window: { start: iso(t - 10_000), end: iso(t) }, clock: "synchronised", first_sample: "128401", sample_count: "400",
-      quality_counts: { good: "399", uncertain: "0", bad: "1" }, drops: { oversize: "0" }, gaps: [], marks: ["demo-key", "simulated"],
+      quality_counts: { good: "399", uncertain: "0", bad: "1" }, drops: { oversize: "0" }, gaps: [], marks: ["demo_key", "simulated"],
     },
     signature: { key_id: hash("key").slice(0, 16), valid: true, public_key: `ed25519:${hash("pk").slice(0, 43)}`, reason: null },
     sections: [section("kpi", 812, ["grinder-01/state", "grinder-01/produced", "grinder-01/scrap"]), section("process", 2210, ["grinder-01/energy", "grinder-01/power"])],
@@ -339,7 +360,7 @@ function block(id, now) {
 }
 
 function agents(now) {
-  const one = (agent, online, missing, gap, alarms) => ({ site: SITE, agent, online, epoch: "1", contiguous: "48120", beyond: missing === "0" ? [] : [["48122", "48130"]], newest_block_time: iso(now - 8000), missing, unaccounted_gap_seconds: gap, alarms, marks: ["demo-key"], software: "plumbline-agent 0.0.0" });
+  const one = (agent, online, missing, gap, alarms) => ({ site: SITE, agent, online, epoch: "1", contiguous: "48120", beyond: missing === "0" ? [] : [["48122", "48130"]], newest_block_time: iso(now - 8000), missing, unaccounted_gap_seconds: gap, alarms, marks: ["demo_key"], software: "plumbline-agent 0.0.0" });
   return [one("shengzhou-a1", true, "0", 0, []), one("shengzhou-past", false, "1", 10, [{ code: "chain-break", zh: "序号 48121 缺失, 已请求补发", en: "sequence 48121 is missing and has been asked for" }])];
 }
 

@@ -29,13 +29,21 @@ describe("ratios", () => {
     expect(plain(shownRatio(between(half, half, half)))).toBe("50.0 %");
   });
   it("is not clipped above 100 %", () => expect(percent(ratio(21, 20))).toBe("105.0"));
-  it("shows value and outward bounds when both round to the same digit", () => {
-    expect(plain(shownRatio(between(ratio(75661, 100000), ratio(75689, 100000))))).toBe("75.7 % [75.6, 75.7]");
+  it("shows the value under the convention with bounds rounded outward", () => {
+    const figure = between(ratio(75661, 100000), ratio(75689, 100000), ratio(7567, 10000));
+    expect(plain(shownRatio(figure))).toBe("75.7 % [75.6, 75.7]");
   });
-  it("shows only the bounds when they differ: no middle is made up", () => {
+  it("leaves the bounds out where they agree, also when written differently", () => {
+    expect(plain(shownRatio(between(ratio(1, 2), ratio(2, 4), ratio(1, 2))))).toBe("50.0 %");
+    expect(plain(shownRatio(between(ratio(1, 2), ratio(2, 4))))).toBe("50.0 %");
+  });
+  it("shows only the bounds when there is no value: no middle is made up", () => {
     expect(plain(shownRatio(between(ratio(7124, 10000), ratio(8401, 10000))))).toBe("[71.2, 84.1] %");
   });
-  it("says when the upper bound is open", () => expect(plain(shownRatio(between(ratio(7, 10), null)))).toBe("≥ 70.0 %"));
+  it("says when the upper bound is open", () => {
+    expect(plain(shownRatio(between(ratio(7, 10), null)))).toBe("≥ 70.0 %");
+    expect(plain(shownRatio(between(ratio(7, 10), null, ratio(8, 10))))).toBe("80.0 % [70.0, \u2014]");
+  });
   it("keeps the reason of a missing value", () => {
     const reason = { code: "no-planned-time", zh: "没有计划忙碌时间", en: "no planned busy time" };
     expect(shownRatio({ low: null, high: null, point: null, reason })).toEqual({ kind: "missing", reason });
@@ -48,15 +56,16 @@ describe("ratios", () => {
 
 describe("counts, energy, values", () => {
   it("groups integers and shows a range when the counter leaves room", () => {
-    expect(plain(shownCount({ low: 1234, high: 1234, exact: true, reason: null }))).toBe("1\u202f234");
-    expect(plain(shownCount({ low: 0, high: 0, exact: true, reason: null }))).toBe("0");
-    expect(plain(shownCount({ low: 5, high: 9, exact: false, reason: null }))).toBe("5–9");
-    expect(plain(shownCount({ low: 5, high: null, exact: false, reason: null }))).toBe("≥ 5");
+    expect(plain(shownCount({ low: 1234, high: 1234, point: 1234, exact: true, reason: null }))).toBe("1\u202f234");
+    expect(plain(shownCount({ low: 0, high: 0, point: 0, exact: true, reason: null }))).toBe("0");
+    expect(plain(shownCount({ low: 5, high: 9, point: null, exact: false, reason: null }))).toBe("5–9");
+    expect(plain(shownCount({ low: 5, high: 9, point: 6, exact: false, reason: null }))).toBe("6 [5, 9]");
+    expect(plain(shownCount({ low: 5, high: null, point: null, exact: false, reason: null }))).toBe("≥ 5");
     expect(integer("-1200")).toBe("\u22121\u202f200");
   });
   it("keeps the meter's places", () => {
     const e = { value: 12.3, text: "12.30", num: "1230", den: "100" };
-    expect(plain(shownEnergy({ low: e, high: e, exact: true, unit: "kWh", reason: null }))).toBe("12.30 kWh");
+    expect(plain(shownEnergy({ low: e, high: e, point: e, exact: true, unit: "kWh", reason: null }))).toBe("12.30 kWh");
     expect(exact({ value: 0.333, text: "1/3", num: "1", den: "3" })).toBe("0.333");
   });
   it("shows a sample's value with every digit it came with", () => {

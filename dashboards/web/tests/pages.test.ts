@@ -1,14 +1,15 @@
 // The pure parts behind the pages: addresses, which window a preset means, the waterfall, the course of samples.
 import { describe, expect, it } from "vitest";
 import { address } from "../src/api/client";
-import type { LeafCode, SampleRow, WindowResult } from "../src/api/types";
+import type { LeafCode, SampleRow, WindowDetail, WindowResult } from "../src/api/types";
+import { seconds, takeApart } from "../src/format/formula";
 import { course } from "../src/format/trend";
 import { waterfall } from "../src/format/waterfall";
 import { choose } from "../src/state/pick";
 import { parseRoute, to } from "../src/state/route";
 
 const MIN = 60_000;
-const whole = (n: number) => ({ low: n, high: n, exact: true, reason: null });
+const whole = (n: number) => ({ low: n, high: n, point: n, exact: true, reason: null });
 const r = (num: number, den: number) => ({ value: num / den, num: String(num), den: String(den) });
 
 function windowOf(time: Partial<Record<LeafCode, number>>, oee: [number, number, number], produced = 10, good = 10): WindowResult {
@@ -85,4 +86,28 @@ describe("the course of samples", () => {
     expect([c?.min, c?.max, c?.bad.length]).toEqual([1, 5, 1]);
   });
   it("draws nothing from one number", () => expect(course([row(0, 1), row(1, null)])).toBeNull());
+});
+
+describe("a line of the calculation", () => {
+  const window = {
+    elements: [{ code: "PBT", ns: { point: "27000000000000" } }],
+    availability: { low: r(21, 27), high: r(22, 27), point: r(21600, 27000), reason: null },
+  } as unknown as WindowDetail;
+  const line = (code: string, expression: string, num: string | null, den: string | null) =>
+    takeApart({ code, zh: "", en: "", expression, unit: "", num, den, value: null }, window);
+  it("comes apart into definition, numbers and result", () => {
+    expect(line("PBT", "PBT = POT - PDOT = 28800 s - 1800 s = 27000 s", "27000000000000", "1")).toEqual({
+      definition: "POT \u2212 PDOT",
+      numbers: "28800 s \u2212 1800 s",
+      result: { text: "27000 s" },
+    });
+    expect(line("APT", "APT = RUN = 21600 s", "21600000000000", "1")).toEqual({ definition: "RUN", numbers: "", result: { text: "21600 s" } });
+  });
+  it("shows times in seconds and the figure with its bounds", () => {
+    const got = line("availability", "APT / PBT = 21600000000000 / 27000000000000 = 4/5", "21600000000000", "27000000000000");
+    expect([got.definition, got.numbers]).toEqual(["APT / PBT", "21600 s / 27000 s"]);
+    expect(got.result).toEqual({ ratio: { kind: "value", value: "80.0", unit: "%", low: "77.7", high: "81.5" } });
+    expect(line("availability", "APT / PBT = 4 / 5 = 4/5", "4", "5").numbers).toBe("4 / 5");
+  });
+  it("keeps every digit of a nanosecond", () => expect(seconds("1000000001")).toBe("1.000000001 s"));
 });

@@ -1,6 +1,6 @@
 // Instants in the site's zone, durations, ages, and wall times across a clock change.
 import { describe, expect, it } from "vitest";
-import { age, clock, duration, fromLocal, ledger, span, stamp, ticks, toLocal } from "../src/format/time";
+import { age, clock, duration, fromLocal, ledger, ledgerBounds, span, stamp, ticks, toLocal } from "../src/format/time";
 
 const SHANGHAI = "Asia/Shanghai";
 
@@ -32,7 +32,10 @@ describe("lengths", () => {
     expect([0, 350, 45_000, 750_000, 3_600_000, 22_320_000].map(duration)).toEqual(["0 s", "350 ms", "45 s", "12 min 30 s", "1 h", "6 h 12 min"]);
     expect(duration(-45_000)).toBe("\u221245 s");
   });
-  it("add up before the eye in the ledger", () => expect([ledger(22_350_000), ledger(1_500)]).toEqual(["6:12:30", "0:00:01.500"]));
+  it("add up before the eye in the ledger; bounds are rounded outward", () => {
+    expect([ledger(22_350_000), ledger(1_500)]).toEqual(["6:12:30", "0:00:01.500"]);
+    expect(ledgerBounds(1_500, 61_001)).toBe("[0:00:01, 0:01:02]");
+  });
   it("age in s, min, h, d", () => {
     expect([0, 59_999, 60_000, 7_200_000, 200_000_000].map((ms) => Object.values(age(ms)).join(" "))).toEqual(["0 s", "59 s", "1 min", "2 h", "2 d"]);
   });

@@ -37,6 +37,7 @@ const fixture = process.env.BASE_URL ? null : await (await import("./fixture-ser
 const base = (process.env.BASE_URL ?? fixture.address).replace(/\/$/, "");
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
 try {
+  await guarded("keyboard, paging, memory", () => journeys(SCREENS[0]));
   for (const lang of ["zh", "en"]) for (const screen of SCREENS) await guarded(`${lang} ${screen.name}`, () => walk(lang, screen));
 } finally {
   await browser.close();
@@ -127,6 +128,54 @@ async function walk(lang, screen) {
   }
 }
 
+/** By keyboard from the timeline to samples and back through pages; language and window choice survive a reload. */
+async function journeys(screen) {
+  const context = await browser.newContext({ viewport: screen.viewport });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const complaints = watch(page);
+  try {
+    await page.goto(`${base}/`);
+    const row = await rowWithOee(page);
+    await sound(page, "zh");
+    await page.getByTestId("language").click();
+    await sound(page, "en");
+    await page.reload();
+    await page.getByTestId("board").waitFor();
+    await sound(page, "en");
+
+    await row.getByTestId("unit-oee").focus();
+    await page.keyboard.press("Enter");
+    await page.getByTestId("timeline").waitFor();
+    await page.getByTestId("timeline").focus();
+    await page.keyboard.press("ArrowRight");
+    const option = await page.getByTestId("timeline").getAttribute("aria-activedescendant");
+    assert.ok(option, "an arrow key chooses a segment");
+    await page.keyboard.press("Enter");
+    await page.getByTestId("page-samples").waitFor();
+    await page.goBack();
+    for (const preset of ["previous", "today", "yesterday"]) {
+      await page.getByTestId(`pick-${preset}`).click();
+      await page.locator("[data-testid=result], [data-testid=notice]").first().waitFor();
+      await sound(page, "en");
+    }
+    await page.getByTestId("pick-today").click();
+    await page.getByTestId("oee-link").click();
+    await page.getByTestId("inputs").locator("a").first().click();
+    const first = await page.getByTestId("sample").first().innerText();
+    const next = page.getByTestId("next-page");
+    if (await next.isEnabled()) {
+      await next.click();
+      await page.waitForFunction((before) => document.querySelector("[data-testid=sample]")?.innerText !== before, first);
+    }
+    await sound(page, "en");
+    assert.deepEqual(complaints, [], "no console error and no request off loopback");
+    return "done";
+  } finally {
+    await context.close();
+  }
+}
+
 /** Collects console errors, page errors, failed requests and requests that leave loopback. */
 function watch(page) {
   const complaints = [];
@@ -142,7 +191,7 @@ function watch(page) {
 async function rowWithOee(page) {
   const wanted = process.env.UNIT;
   if (wanted) return page.locator(`[data-testid=unit-row][data-unit="${wanted}"]`);
-  const row = page.getByTestId("unit-row").filter({ hasText: /%/ }).first();
+  const row = page.getByTestId("unit-row").filter({ has: page.getByTestId("unit-oee").filter({ hasText: "%" }) }).first();
   await row.waitFor();
   return row;
 }

@@ -66,7 +66,7 @@ impl Checkpoint {
         let mut note = self.text();
         let mut line = key_hash(&self.origin, &key.public()).to_vec();
         line.extend_from_slice(&key.sign_plain(note.as_bytes()));
-        note.push_str(&format!("\n\u{2014} {} {}\n", self.origin, padded(&line)));
+        note.extend(["\n\u{2014} ", &self.origin, " ", &padded(&line), "\n"]);
         note
     }
 

@@ -110,10 +110,10 @@ fn float(tag: &TagEntry, value: f64) -> Result<Value, StatusCode> {
 pub fn samples(map: &RegisterMap, groups: &[Group], tag: u16) -> Vec<Sample> {
     let Some(entry) = map.tags.get(usize::from(tag)) else { return Vec::new() };
     let stale_after = map.groups.get(usize::from(entry.group)).map_or(0, |group| group.stale_after);
-    raw_samples(map, groups, tag).into_iter().map(|raw| sample(entry, stale_after, raw)).collect()
+    raw_samples(map, groups, tag).iter().map(|raw| sample(entry, stale_after, raw)).collect()
 }
 
-fn sample(tag: &TagEntry, stale_after: i64, raw: RawSample) -> Sample {
+fn sample(tag: &TagEntry, stale_after: i64, raw: &RawSample) -> Sample {
     let decoded = match (&raw.raw, raw.status.quality()) {
         (_, Quality::Bad) => Err(raw.status),
         (None, _) => Err(StatusCode::BAD_NO_DATA),
@@ -123,7 +123,7 @@ fn sample(tag: &TagEntry, stale_after: i64, raw: RawSample) -> Sample {
         Ok(value) => (Some(value), raw.status),
         Err(status) => (None, status),
     };
-    let RawSample { at, source_time, observed_time, request_time, .. } = raw;
+    let &RawSample { at, source_time, observed_time, request_time, .. } = raw;
     Sample { at, value, status, source_time, observed_time, request_time, stale_after }
 }
 

@@ -83,8 +83,8 @@ pub enum CborError {
 
 impl CborError {
     /// A value outside what `field` allows.
-    pub fn value(field: &'static str, why: impl ToString) -> Self {
-        Self::Value { field, why: why.to_string() }
+    pub fn value(field: &'static str, why: impl Into<String>) -> Self {
+        Self::Value { field, why: why.into() }
     }
 }
 
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
     where
         T: std::str::FromStr<Err: std::fmt::Display>,
     {
-        self.text(max)?.parse().map_err(|error| CborError::value(field, error))
+        self.text(max)?.parse().map_err(|error: T::Err| CborError::value(field, error.to_string()))
     }
 
     /// Number of items of an array, at most `max`; each item takes at least one byte, which is checked too.

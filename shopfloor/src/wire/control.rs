@@ -148,8 +148,10 @@ pub fn peek(bytes: &[u8]) -> Result<Peek, ControlError> {
     Ok(Peek { site: common.site, agent: common.agent, key_id: sign::key_id(trailer) })
 }
 
-/// The parts of an envelope: what is signed, the body in it, the trailer.
-fn split(bytes: &[u8]) -> Result<(&[u8], &[u8], &[u8; TRAILER_BYTES]), ControlError> {
+/// What is signed, the body in it, the trailer.
+type Envelope<'a> = (&'a [u8], &'a [u8], &'a [u8; TRAILER_BYTES]);
+
+fn split(bytes: &[u8]) -> Result<Envelope<'_>, ControlError> {
     if bytes.len() > CONTROL_BYTES_MAX {
         return Err(ControlError::Form("longer than 1 MiB"));
     }

@@ -46,6 +46,8 @@ impl Group {
 }
 
 /// Rows of one planned read request: shared times, one column of values per tag.
+///
+/// Times in whole microseconds are enough for any bus and cost a byte and a half less each than nanoseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ScanGroup {
     /// Index into `RegisterMap::groups`.
@@ -182,7 +184,7 @@ pub fn deflate(bytes: &[u8]) -> Result<Vec<u8>, SectionError> {
 }
 
 /// The level at which another step costs more processor time than it saves bytes (`examples/layout.rs` measures it).
-const DEFLATE_LEVEL: u32 = 6;
+const DEFLATE_LEVEL: u32 = 5;
 
 /// Inflates a section to exactly `declared` bytes, which the caller has found within its bounds.
 pub fn inflate(compressed: &[u8], declared: u32) -> Result<Vec<u8>, SectionError> {

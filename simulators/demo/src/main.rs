@@ -1,7 +1,6 @@
-//! The demo program. Alone it plays a factory; `agent`, `collector` and `doctor` are what the kill test and the
+//! The demo program. Alone it plays a factory; `agent` and `collector` are what the kill test and the
 //! bench run as processes of their own.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,13 +51,6 @@ enum Role {
         #[arg(long)]
         config: PathBuf,
     },
-    /// What a stopped collector holds, as JSON
-    #[command(hide = true)]
-    Doctor {
-        /// The collector's configuration
-        #[arg(long)]
-        config: PathBuf,
-    },
 }
 
 fn main() -> ExitCode {
@@ -97,13 +89,6 @@ async fn run(arguments: Arguments) -> Result<()> {
             let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
             let config = collector::config::parse(&text, &config.display().to_string())?;
             collector::Collector::start(config, wait, stop.clone()).await?.join().await;
-            Ok(())
-        }
-        Some(Role::Doctor { config }) => {
-            let text = std::fs::read_to_string(&config).with_context(|| format!("read {}", config.display()))?;
-            let config = collector::config::parse(&text, &config.display().to_string())?;
-            let report = collector::doctor::examine(&config)?;
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?)?;
             Ok(())
         }
         None => {

@@ -63,7 +63,8 @@ pub async fn play(options: Options, stop: CancellationToken) -> Result<()> {
     ]);
     let plant_file = folder.path().join("plant.toml");
     std::fs::write(&plant_file, &plant)?;
-    collector.import_plant(&plant, "plant.toml").await.context("import the demo's plant.toml")?;
+    collector::ledger::import::import(&collector.store(), &plant, "plant.toml", wait.now(), false)
+        .context("import the demo's plant.toml")?;
 
     let site = Site::start(Arc::clone(&world), wait.clone(), Pace::Calm).await?;
     let broker = collector.mqtt_addr();

@@ -32,7 +32,8 @@ impl Energy {
     /// most two decimals; `start` is the instant at which the first row's interval begins.
     pub fn read(text: &str, column: &str, start: Timestamp, interval: i64) -> Result<Self, ReplayError> {
         let mut lines = text.lines().map(|line| line.trim_end_matches('\r'));
-        let head: Vec<&str> = lines.next().ok_or(ReplayError::Empty)?.trim_start_matches('\u{feff}').split(',').collect();
+        let head: Vec<&str> =
+            lines.next().ok_or(ReplayError::Empty)?.trim_start_matches('\u{feff}').split(',').collect();
         let place = head.iter().position(|name| *name == column);
         let missing = || ReplayError::Column { column: column.to_owned(), found: head.join(", ") };
         let place = place.ok_or_else(missing)?;
@@ -190,9 +191,10 @@ mod tests {
     fn the_meter_moves_at_the_end_of_each_row() {
         let energy = energy();
         let at = |seconds| energy.at(Timestamp::from_secs(seconds));
-        assert_eq!([at(-1), at(0), at(899), at(900), at(1800), at(2700), at(3600), at(9999)], [
-            0, 0, 0, 317, 717, 767, 2001, 2001
-        ]);
+        assert_eq!(
+            [at(-1), at(0), at(899), at(900), at(1800), at(2700), at(3600), at(9999)],
+            [0, 0, 0, 317, 717, 767, 2001, 2001]
+        );
         assert_eq!(energy.finish(), Timestamp::from_secs(3600));
     }
 

@@ -310,13 +310,16 @@ mod tests {
         assert_eq!(recording.keys(), ["Xload", "avail", "pexecution", "system"]);
         let execution = recording.clone().only(&["pexecution"]);
         let seen: Vec<_> = execution.events().iter().map(|e| (e.at, e.value.as_str(), e.recorded)).collect();
-        assert_eq!(seen, [
-            (at("2022-08-08T13:37:18.8501483Z"), "READY", true),
-            (at("2022-08-08T13:37:18.8501484Z"), UNAVAILABLE, false),
-            (at("2022-08-08T13:51:34.7167146Z"), "READY", true),
-            (at("2022-08-08T13:51:36.7711738Z"), "ACTIVE", true),
-            (at("2022-08-08T13:51:36.7711739Z"), UNAVAILABLE, false),
-        ]);
+        assert_eq!(
+            seen,
+            [
+                (at("2022-08-08T13:37:18.8501483Z"), "READY", true),
+                (at("2022-08-08T13:37:18.8501484Z"), UNAVAILABLE, false),
+                (at("2022-08-08T13:51:34.7167146Z"), "READY", true),
+                (at("2022-08-08T13:51:36.7711738Z"), "ACTIVE", true),
+                (at("2022-08-08T13:51:36.7711739Z"), UNAVAILABLE, false),
+            ]
+        );
         let load = recording.only(&["Xload"]);
         assert_eq!(load.events()[1].value, "-3.25"); // sent later, but earlier
     }
@@ -341,7 +344,10 @@ mod tests {
         assert_eq!(read("2022-08-08T13:51:34.8Z"), [0, 56_000, 0, 1, 0, 2]);
         assert_eq!(read("2022-08-08T13:51:36.6Z")[..2], [0xFFFF, 0xF34E]); // -3250
         assert_eq!(read("2022-08-08T13:51:36.7711738Z"), [0x8000, 0, 0, 1, 0, 1]);
-        assert_eq!(registers.words(1, WordArea::Holding, 7, 2, at("2022-01-01T00:00:00Z")), Err(Exception::IllegalAddress));
+        assert_eq!(
+            registers.words(1, WordArea::Holding, 7, 2, at("2022-01-01T00:00:00Z")),
+            Err(Exception::IllegalAddress)
+        );
     }
 
     #[test]

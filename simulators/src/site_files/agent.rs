@@ -102,14 +102,6 @@ impl World {
     }
 }
 
-/// Writes a line; writing to a string cannot fail.
-macro_rules! line {
-    ($out:expr, $($text:tt)*) => {
-        writeln!($out, $($text)*).expect("a string takes everything")
-    };
-}
-pub(super) use line;
-
 fn head(out: &mut String, world: &World, options: &AgentOptions) {
     line!(out, "# Written by the simulators for the scenario {:?}.", world.scenario().id);
     line!(out, "schema = 1\n\n[agent]\nsite = {:?}", world.scenario().site.id.as_str());
@@ -136,7 +128,12 @@ fn modbus_sources(out: &mut String, machine: &Machine, addr: SocketAddr, options
     for (unit, points) in units {
         let id = &machine.spec().id;
         line!(out, "\n[[source]]\nid = \"{id}-{unit}\"\nprotocol = \"modbus-tcp\"");
-        line!(out, "host = \"{}\"\nport = {}\nunit = {unit}\naddress_base = 0\nsimulated = true", addr.ip(), addr.port());
+        line!(
+            out,
+            "host = \"{}\"\nport = {}\nunit = {unit}\naddress_base = 0\nsimulated = true",
+            addr.ip(),
+            addr.port()
+        );
         options.source_lines.iter().for_each(|text| line!(out, "{text}"));
         for point in points {
             line!(out, "\n[[source.tag]]\nname = \"{id}/{}\"", point.tag);

@@ -3,6 +3,13 @@
 //! Written out as text, because text is what the programs read. The plant model holds what a factory knows of
 //! itself: hierarchy, roles, codes, calendar, ideal cycles, equipment; nothing of causes or chances.
 
+/// Writes a line; writing to a string cannot fail.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {
+        writeln!($out, $($text)*).expect("a string takes everything")
+    };
+}
+
 pub mod agent;
 pub mod plant;
 

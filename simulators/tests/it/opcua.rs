@@ -73,7 +73,8 @@ impl Client {
                 MonitoringParameters { sampling_interval: 0.0, queue_size: 1000, ..Default::default() },
             )
         });
-        let created = self.session.create_monitored_items(subscription, TimestampsToReturn::Both, items.collect()).await;
+        let created =
+            self.session.create_monitored_items(subscription, TimestampsToReturn::Both, items.collect()).await;
         assert!(created.unwrap().iter().all(|item| item.result.status_code.is_good()));
     }
 

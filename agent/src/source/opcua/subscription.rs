@@ -146,8 +146,9 @@ impl State {
     }
 
     fn signal(&self, signal: Signal) {
-        // Without a listener the session is being given up anyway.
-        drop(self.signals.send(signal));
+        if self.signals.send(signal).is_err() {
+            tracing::debug!(?signal, "nobody listens: the session is being given up");
+        }
     }
 }
 

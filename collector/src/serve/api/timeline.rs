@@ -20,6 +20,7 @@ use super::units::{cause, find};
 use super::windows;
 use crate::evaluate::convert;
 use crate::evaluate::number::Energy;
+use crate::evaluate::pipeline::UNHURRIED;
 use crate::ledger::PlantVersion;
 use crate::serve::Serving;
 
@@ -173,7 +174,7 @@ fn total(
     let mut meter = unit.clone();
     meter.roles.retain(|role, _| *role == Role::Energy);
     let failed = |error| ApiError::evaluate(&error);
-    let read = serving.pipeline.read(version, &meter, range, 0, now).map_err(failed)?;
+    let read = serving.pipeline.read(version, &meter, range, UNHURRIED, now).map_err(failed)?;
     let counted = evaluate::work_unit(&version.plant, &unit.id, &read.samples, &evaluate::span(&version.plant, range), now);
     let counted = counted.map_err(|error| ApiError::evaluation(&error))?;
     Ok(convert::energy(counted.energy_kwh.as_ref()))

@@ -165,7 +165,7 @@ pub fn cause(segment: &timeline::Segment, rule: &StateRule) -> Option<Reason> {
 fn newest(evaluated: &Evaluated, now: Timestamp) -> Option<NewestSample> {
     let time = evaluated.result.current.as_ref()?.newest_sample?;
     // The block that told it is the first whose window reaches it.
-    let blocks = evaluated.read.blocks.values();
+    let blocks = evaluated.blocks.recent.iter();
     let told = blocks.filter(|block| block.window.end >= time).min_by_key(|block| (block.window.end, block.log_index));
     let received = told.map_or(now, |block| block.received);
     Some(NewestSample {

@@ -1,6 +1,5 @@
 //! Results of hours, shifts and days, and the way each was worked out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -206,10 +205,7 @@ fn detail(
 
 fn inputs(version: &PlantVersion, unit: &WorkUnit, evaluated: &Evaluated) -> Vec<Input> {
     let evaluated_interval = evaluated.result.evaluated;
-    let touching = evaluated.read.blocks.values().filter(|block| {
-        block.window.end >= evaluated_interval.start && block.window.start < evaluated_interval.end
-    });
-    let blocks = touching.count() as u64;
+    let blocks = evaluated.blocks.inside;
     let shape = |input: &Read| Input {
         tag: input.tag.tag().to_owned(),
         role: input.role.code().to_owned(),
@@ -232,10 +228,9 @@ fn inputs(version: &PlantVersion, unit: &WorkUnit, evaluated: &Evaluated) -> Vec
 }
 
 fn block_span(evaluated: &Evaluated) -> Option<BlockSpan> {
-    let by_time: BTreeMap<_, &BlockRef> =
-        evaluated.read.blocks.values().map(|block| ((block.window.start, block.log_index), block)).collect();
-    let (first, last) = (by_time.values().next()?, by_time.values().next_back()?);
-    Some(BlockSpan { count: by_time.len() as u64, first: block_name(first), last: block_name(last) })
+    let blocks = &evaluated.blocks;
+    let (first, last) = (blocks.first.as_ref()?, blocks.recent.last()?);
+    Some(BlockSpan { count: blocks.count, first: block_name(first), last: block_name(last) })
 }
 
 fn block_name(block: &BlockRef) -> BlockName {

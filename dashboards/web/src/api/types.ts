@@ -18,7 +18,8 @@ export interface Ratio {
   den: string;
 }
 
-/** A ratio known between two bounds; `point` when both agree; all null means `reason` says why. */
+/** A ratio between two bounds with its value under the convention that a state holds until the next sample (`point`).
+    `high` null with `low` present is open above; all null means `reason` says why. */
 export interface BoundedRatio {
   low: Ratio | null;
   high: Ratio | null;
@@ -30,6 +31,7 @@ export interface BoundedRatio {
 export interface Count {
   low: number | null;
   high: number | null;
+  point: number | null;
   exact: boolean;
   reason: Remark | null;
 }
@@ -46,6 +48,7 @@ export interface Exact {
 export interface Energy {
   low: Exact | null;
   high: Exact | null;
+  point: Exact | null;
   exact: boolean;
   unit: string;
   reason: Remark | null;
@@ -74,6 +77,7 @@ export interface Overview {
 export interface Site {
   id: string;
   name: string;
+  name_en?: string | null;
   time_zone: string;
   county: string | null;
   uscc?: string | null;
@@ -101,7 +105,7 @@ export interface WorkUnit extends Factors {
   protocol: string | null;
   state: (Words & { leaf: LeafCode; since: string | null; since_ms: number | null; cause: Remark | null }) | null;
   newest_sample: { time: string; age_ms: number; received_time: string; lag_ms: number } | null;
-  shift: { id: string; name: string; business_date: string; window: Span } | null;
+  shift: { id: string; name: string; name_en?: string | null; business_date: string; window: Span } | null;
   window: Span & { kind: WindowKind };
   coverage: Ratio | null;
   produced: Count;
@@ -117,7 +121,7 @@ export interface WorkUnitDetail extends WorkUnit {
   roles: {
     role: string;
     tag: string;
-    unit: string;
+    unit: string | null;
     section: string | null;
     place: string | null;
     data_type: string | null;
@@ -149,10 +153,11 @@ export interface WindowResult extends Factors, Span {
   state: WindowState;
   version: number;
   restates: { version: number; data_version: string; cause: Remark & { blocks?: string[] }; at: string } | null;
-  time: (Words & { leaf: LeafCode; ns: string; ms: number })[];
-  elements: (Words & { code: string; ms: { low: number; high: number | null } })[];
+  time: (Words & { leaf: LeafCode; ns: string; ms: number; low: { ms: number }; high: { ms: number } })[];
+  elements: (Words & { code: string; ns: { point: string }; ms: { low: number; high: number; point: number } })[];
   counts: { produced: Count; good: Count; scrap: Count; steps: (Words & { class: string; count: number })[] };
   energy: Energy;
+  micro_stops: number;
   coverage: Ratio | null;
   remarks: Remark[];
   definition: Versioned;
@@ -176,8 +181,8 @@ export interface WindowDetail extends WindowResult {
     tag: string;
     role: string;
     samples: number;
+    /** Good or uncertain ones. */
     good: number;
-    uncertain: number;
     bad: number;
     first: string | null;
     last: string | null;
@@ -185,8 +190,9 @@ export interface WindowDetail extends WindowResult {
   }[];
   formula: (Words & {
     code: string;
+    /** In symbols, then with the numbers put in: "APT / PBT = 21600 s / 27000 s". */
     expression: string;
-    substituted: string;
+    unit: string;
     num: string | null;
     den: string | null;
     value: number | null;
@@ -203,6 +209,8 @@ export interface Planned extends Span, Words {
 export interface Segment extends Span, Words {
   leaf: LeafCode;
   cause: Remark | null;
+  /** Not decided before the stop ends. */
+  provisional: boolean;
 }
 
 export interface Timeline extends Span {
@@ -274,6 +282,7 @@ export interface Block {
 export interface Equipment extends Words {
   id: string;
   name: string;
+  name_en?: string | null;
   model: string | null;
   serial: string | null;
   key_process: boolean;

@@ -12,7 +12,7 @@ export const MISSING = "\u2014";
 
 type Rounding = "nearest" | "down" | "up";
 
-/** A bounded figure as text. `range` has no single value because the bounds differ in the shown digits. */
+/** A bounded figure as text; `range` has bounds but no value of its own, `open` no upper bound. */
 export type Shown =
   | { kind: "value"; value: string; unit: string; low: string | null; high: string | null }
   | { kind: "range"; low: string; high: string; unit: string }
@@ -57,41 +57,51 @@ export function percent(ratio: Ratio, rounding: Rounding = "nearest"): string {
   return decimal((BigInt(ratio.num) * 100n).toString(), ratio.den, 1, rounding);
 }
 
-/** OEE and its factors: one place and %; without a point the bounds are shown, never a made-up middle. */
+/** OEE and its factors: one place and %, the value beside its bounds; without a value the bounds, never a middle. */
 export function shownRatio(r: BoundedRatio | null): Shown {
-  if (r === null || (r.low === null && r.point === null)) return { kind: "missing", reason: r?.reason ?? null };
-  if (r.point !== null) return { kind: "value", value: percent(r.point), unit: "%", low: null, high: null };
-  if (r.low === null) return { kind: "missing", reason: r.reason };
-  if (r.high === null) return { kind: "open", low: percent(r.low, "down"), unit: "%" };
-  const near = [percent(r.low), percent(r.high)] as const;
-  const [low, high] = [percent(r.low, "down"), percent(r.high, "up")];
-  if (near[0] === near[1]) return { kind: "value", value: near[0], unit: "%", low, high };
-  return { kind: "range", low, high, unit: "%" };
+  if (r === null) return missing(null);
+  return shown(r, "%", r.reason, percent, (a, b) => BigInt(a.num) * BigInt(b.den) === BigInt(b.num) * BigInt(a.den));
 }
 
 /** Coverage: rounded down, so that 100.0 % means all of it. */
 export function shownCoverage(r: Ratio | null): Shown {
-  if (r === null) return { kind: "missing", reason: null };
-  return { kind: "value", value: percent(r, "down"), unit: "%", low: null, high: null };
+  return r === null ? missing(null) : { kind: "value", value: percent(r, "down"), unit: "%", low: null, high: null };
 }
 
-/** Pieces: integers, "120 to 124" when the counter leaves room. */
+/** Pieces: integers, with bounds when the counter leaves room. */
 export function shownCount(c: Count | null): Shown {
-  if (c === null || c.low === null) return { kind: "missing", reason: c?.reason ?? null };
-  if (c.high === null) return { kind: "open", low: integer(c.low), unit: "" };
-  if (c.low === c.high) return { kind: "value", value: integer(c.low), unit: "", low: null, high: null };
-  return { kind: "range", low: integer(c.low), high: integer(c.high), unit: "" };
+  return c === null ? missing(null) : shown(c, "", c.reason, integer, (a, b) => a === b);
 }
 
 /** Energy: all places the meter has (at most four); three places where the decimal does not end. */
 export function shownEnergy(e: Energy | null): Shown {
-  if (e === null || e.low === null) return { kind: "missing", reason: e?.reason ?? null };
-  if (e.high === null) return { kind: "open", low: exact(e.low, "down"), unit: e.unit };
-  const [low, high] = [exact(e.low, "down"), exact(e.high, "up")];
-  if (e.low.num === e.high.num && e.low.den === e.high.den) {
-    return { kind: "value", value: exact(e.low, "nearest"), unit: e.unit, low: null, high: null };
-  }
-  return { kind: "range", low, high, unit: e.unit };
+  return e === null ? missing(null) : shown(e, e.unit, e.reason, exact, (a, b) => a.num === b.num && a.den === b.den);
+}
+
+interface Bounded<T> {
+  low: T | null;
+  high: T | null;
+  point: T | null;
+}
+
+function shown<T>(
+  b: Bounded<T>,
+  unit: string,
+  reason: Remark | null,
+  write: (value: T, rounding: Rounding) => string,
+  same: (a: T, b: T) => boolean,
+): Shown {
+  const value = b.point === null ? null : write(b.point, "nearest");
+  if (b.low === null) return value === null ? missing(reason) : { kind: "value", value, unit, low: null, high: null };
+  const low = write(b.low, "down");
+  if (b.high === null) return value === null ? { kind: "open", low, unit } : { kind: "value", value, unit, low, high: MISSING };
+  if (same(b.low, b.high)) return { kind: "value", value: value ?? write(b.low, "nearest"), unit, low: null, high: null };
+  const high = write(b.high, "up");
+  return value === null ? { kind: "range", low, high, unit } : { kind: "value", value, unit, low, high };
+}
+
+function missing(reason: Remark | null): Shown {
+  return { kind: "missing", reason };
 }
 
 /** An exact rational with the places its decimal really has, at most four; three where it does not end. */

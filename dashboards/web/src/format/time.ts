@@ -82,6 +82,11 @@ export function ledger(ms: number): string {
   return rest ? `${head}.${String(rest).padStart(3, "0")}` : head;
 }
 
+/** Bounds of a time in whole seconds, rounded outward: "[6:12:30, 6:12:41]". */
+export function ledgerBounds(low: number, high: number): string {
+  return `[${ledger(Math.floor(low / 1000) * 1000)}, ${ledger(Math.ceil(high / 1000) * 1000)}]`;
+}
+
 /** The number and unit of an age: whole s below a minute, whole min below an hour, then h. */
 export function age(ms: number): { n: number; unit: "s" | "min" | "h" | "d" } {
   const s = Math.max(0, Math.floor(ms / 1000));

@@ -34,20 +34,18 @@ export function waterfall(w: WindowResult): Step[] {
   return [...steps, ...pieces(w, base, height)];
 }
 
-/** Below the production time: speed and quality, split only where counts and OEE are exact. */
+/** Below the production time: speed and quality where OEE and counts have a value, else together in the bounds. */
 function pieces(w: WindowResult, base: number, apt: number): Step[] {
-  const low = w.oee.point ?? w.oee.low;
-  const high = w.oee.point ?? w.oee.high;
-  if (!low || !high) return [];
-  const [goodLow, goodHigh] = [low.value * base, high.value * base];
   const { produced, good } = w.counts;
-  const narrow = goodHigh - goodLow < 0.001 * base;
-  if (narrow && produced.exact && good.exact && produced.low && good.low) {
-    const net = (goodLow * produced.low) / good.low;
-    return [...between("speed", net, apt), ...between("quality", goodLow, net), level("good", goodLow)];
+  if (w.oee.point && produced.point && good.point) {
+    const time = w.oee.point.value * base;
+    const net = (time * produced.point) / good.point;
+    return [...between("speed", net, apt), ...between("quality", time, net), level("good", time)];
   }
-  const open: Step = { key: "uncertain", kind: "uncertain", from: goodLow, to: goodHigh, ms: goodHigh - goodLow };
-  return [...between("speed", goodHigh, apt), open, level("good", goodLow)];
+  if (!w.oee.low || !w.oee.high) return [];
+  const [low, high] = [w.oee.low.value * base, w.oee.high.value * base];
+  const open: Step = { key: "uncertain", kind: "uncertain", from: low, to: high, ms: high - low };
+  return [...between("speed", high, apt), open, level("good", low)];
 }
 
 function between(key: "speed" | "quality", lower: number, upper: number): Step[] {

@@ -41,9 +41,9 @@ export function pick(words: Words | null | undefined): string {
   return language.current === "zh" ? words.zh : words.en;
 }
 
-/** A shift by the reader's language: its name as the plant gives it, its id in English. */
-export function shiftName(shift: { id: string; name: string }): string {
-  return language.current === "zh" ? shift.name : shift.id;
+/** A shift by the reader's language: its name as the plant gives it; in English its English name, else its id. */
+export function shiftName(shift: { id: string; name: string; name_en?: string | null }): string {
+  return language.current === "zh" ? shift.name : (shift.name_en ?? shift.id);
 }
 
 /** A name with an optional English form. */

@@ -2,6 +2,7 @@
 
 import { follow, serverClock } from "../api/live.svelte";
 import { resource } from "../api/resource.svelte";
+import { nameOf } from "../i18n/index.svelte";
 import type { Overview, Site } from "../api/types";
 
 class Sites {
@@ -23,6 +24,12 @@ class Sites {
   get(id: string | null): Site | null {
     const all = this.list.data ?? [];
     return all.find((s) => s.id === id) ?? (id === null ? (all.find((s) => s.id === this.last) ?? all[0] ?? null) : null);
+  }
+
+  /** The site's name in the reader's language, its id before the list is read. */
+  name(id: string): string {
+    const site = this.list.data?.find((s) => s.id === id);
+    return site ? nameOf(site) : id;
   }
 
   zone(id: string): string {

@@ -19,17 +19,17 @@ impl Writer {
         let major = major << 5;
         match value {
             0..=23 => self.0.push(major | value.to_be_bytes()[7]),
-            24..=0xff => self.0.extend_from_slice(&[major | 24, value.to_be_bytes()[7]]),
+            24..=0xff => self.0.extend_from_slice(&[major | 0x18, value.to_be_bytes()[7]]),
             0x100..=0xffff => {
-                self.0.push(major | 25);
+                self.0.push(major | 0x19);
                 self.0.extend_from_slice(&value.to_be_bytes()[6..]);
             }
             0x1_0000..=0xffff_ffff => {
-                self.0.push(major | 26);
+                self.0.push(major | 0x1a);
                 self.0.extend_from_slice(&value.to_be_bytes()[4..]);
             }
             _ => {
-                self.0.push(major | 27);
+                self.0.push(major | 0x1b);
                 self.0.extend_from_slice(&value.to_be_bytes());
             }
         }

@@ -295,7 +295,7 @@ impl GapRecord {
                 }
                 3 => interval = Some(read_interval(reader)?),
                 4 => last_block_hash = Some(reader.hash()?),
-                5 => detail = reader.text(TEXT_MAX)?.to_owned(),
+                5 => reader.text(TEXT_MAX)?.clone_into(&mut detail),
                 _ => return Ok::<_, CborError>(false),
             }
             Ok(true)

@@ -6,4 +6,5 @@ mod control;
 mod map;
 mod session;
 pub mod support;
+mod vector_file;
 mod vectors;

@@ -49,7 +49,7 @@ impl Line {
         let text = collector_toml(&CollectorFile { state_dir: &state_dir, broker: None, http, agents: &agents });
         let config = collector::config::parse(&text, "collector.toml").unwrap();
         let collector = Collector::start(config, Arc::clone(&wait), stop.child_token()).await.unwrap();
-        collector.import_plant(plant, "plant.toml").await.unwrap();
+        collector::ledger::import::import(&collector.store(), plant, "plant.toml", clock.now(), false).unwrap();
         let seed_file = folder.path().join("seed");
         std::fs::write(&seed_file, keys::hex(keys::agent_seed(1, &id))).unwrap();
         make_private(&seed_file).unwrap();

@@ -50,7 +50,7 @@ impl Rig {
         };
         let collector = start_collector(folder.path(), &world, &plan, broker, Arc::clone(&wait), &stop).await;
         let plant = world.plant_toml(&[Binding { agent: plan.id.clone(), from: None, until: None }]);
-        collector.import_plant(&plant, "plant.toml").await.unwrap();
+        collector::ledger::import::import(&collector.store(), &plant, "plant.toml", clock.now(), false).unwrap();
         let site = Site::start(Arc::clone(&world), Arc::clone(&wait), Pace::Fast).await.unwrap();
         let (host, port) = collector.mqtt_addr();
         let broker_line = FaultProxy::start(format!("{host}:{port}").parse().unwrap(), world.seed()).await.unwrap();
