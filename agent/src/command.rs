@@ -164,7 +164,11 @@ pub async fn doctor(config: &Config, format: Format) -> Answer {
         Err(error) => findings.push(("state directory".to_owned(), Err(error_chain(&error)), 74)),
     }
     if let Some(publish) = &config.publish {
-        findings.push((format!("broker {}:{}", publish.host, publish.port), reach(&publish.host, publish.port).await, 69));
+        findings.push((
+            format!("broker {}:{}", publish.host, publish.port),
+            reach(&publish.host, publish.port).await,
+            69,
+        ));
     }
     for source in &config.sources {
         let (host, port) = match &source.kind {
@@ -176,9 +180,7 @@ pub async fn doctor(config: &Config, format: Format) -> Answer {
     let code = findings.iter().filter(|(_, result, _)| result.is_err()).map(|(_, _, code)| *code).max().unwrap_or(0);
     let text = match format {
         Format::Json => {
-            let line = |(what, result, _): &(String, Result<String, String>, u8)| {
-                json!({ "what": what, "fine": result.is_ok(), "detail": result.as_ref().unwrap_or_else(|e| e) })
-            };
+            let line = |(what, result, _): &(String, Result<String, String>, u8)| json!({ "what": what, "fine": result.is_ok(), "detail": result.as_ref().unwrap_or_else(|e| e) });
             format!("{}\n", json!(findings.iter().map(line).collect::<Vec<_>>()))
         }
         Format::Text => {

@@ -29,7 +29,9 @@ pub enum IdentityError {
         source: io::Error,
     },
     /// The key file can be read by others.
-    #[error("key file {path} can be read by others (mode {mode:o}); run chmod 600 on it, and make a new key if anyone did")]
+    #[error(
+        "key file {path} can be read by others (mode {mode:o}); run chmod 600 on it, and make a new key if anyone did"
+    )]
     Readable {
         /// The file.
         path: PathBuf,

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shopfloor::register_map::{RegisterMap, RegisterMapError};
-use shopfloor::time::Wait;
+use shopfloor::time::{Wait, Worker};
 use shopfloor::wire::sign::PublicKey;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -167,8 +167,9 @@ impl Agent {
             let (queue, sealed) = (Arc::clone(&queue), writer.sealed());
             Publisher::new(settings, identity, queue, map_bytes, read_by.config_hash, sealed, metrics.clone())
         });
+        let worker = wait.worker();
         let sources = start_sources(&config, assembly, &wait, &stop, &recorder, &metrics);
-        let road = Road { sources, writer, publisher, health_stop, tasks, _directory: directory };
+        let road = Road { sources, writer, worker, publisher, health_stop, tasks, _directory: directory };
         let map = Arc::clone(live.map());
         let finished = tokio::spawn(road.travel(wait, stop));
         Ok(Self { live, map, public_key, progress, health_addr, finished })
@@ -267,6 +268,7 @@ fn start_sources(
 struct Road {
     sources: TaskTracker,
     writer: Writer,
+    worker: Box<dyn Worker>,
     publisher: Option<Publisher>,
     health_stop: CancellationToken,
     tasks: TaskTracker,
@@ -276,8 +278,7 @@ struct Road {
 impl Road {
     async fn travel(self, wait: Arc<dyn Wait>, stop: CancellationToken) {
         let (writer_stop, publisher_stop) = (CancellationToken::new(), CancellationToken::new());
-        let worker = wait.worker();
-        let writing = tokio::spawn(self.writer.run(Arc::clone(&wait), worker, writer_stop.clone()));
+        let writing = tokio::spawn(self.writer.run(Arc::clone(&wait), self.worker, writer_stop.clone()));
         let publishing = self.publisher.map(|p| tokio::spawn(p.run(wait, publisher_stop.clone())));
         stop.cancelled().await;
         self.sources.close();

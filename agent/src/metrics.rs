@@ -65,7 +65,11 @@ impl Metrics {
         Ok(Self {
             samples_read: counters("agent_samples_read_total", "Samples read", &["source", "result"])?,
             read_failures: counters("agent_read_failures_total", "Failed reads", &["source", "reason"])?,
-            scans_missed: counters("agent_scans_missed_total", "Scans missed because the source was busy", &["source"])?,
+            scans_missed: counters(
+                "agent_scans_missed_total",
+                "Scans missed because the source was busy",
+                &["source"],
+            )?,
             connects: counters("agent_connects_total", "Connections made", &["source"])?,
             journal_commits: counter("agent_journal_commits_total", "Journal commits")?,
             disk_errors: counter("agent_disk_errors_total", "Failed writes to the queue")?,

@@ -102,13 +102,30 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(recorder: Recorder, queue: SharedQueue, sealer: Sealer, read_by: ReadBy, block_bytes: usize) -> Self {
+    pub(crate) fn new(
+        recorder: Recorder,
+        queue: SharedQueue,
+        sealer: Sealer,
+        read_by: ReadBy,
+        block_bytes: usize,
+    ) -> Self {
         let (base_drops, sealed) = {
             let queue = lock(&queue);
             (queue.state().drops.clone(), watch::Sender::new(queue.state().next_sequence - 1))
         };
         let block_bytes = block_bytes as u64;
-        Self { recorder, queue, sealer, read_by, block_bytes, sealed, batches: 0, base_drops, stuck: None, refuses: false }
+        Self {
+            recorder,
+            queue,
+            sealer,
+            read_by,
+            block_bytes,
+            sealed,
+            batches: 0,
+            base_drops,
+            stuck: None,
+            refuses: false,
+        }
     }
 
     /// The sequence of the newest sealed block, as it grows.

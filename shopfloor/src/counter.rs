@@ -116,6 +116,7 @@ impl Count {
 }
 
 /// `Some(None)` if either is unbounded, `None` on overflow.
+#[allow(clippy::option_option)] // an unknown bound and an overflow are two things
 fn add(a: Option<Rational>, b: Option<Rational>) -> Option<Option<Rational>> {
     match (a, b) {
         (Some(a), Some(b)) => a.checked_add(b).map(Some),
@@ -180,7 +181,10 @@ impl Rule<'_> {
         }
         let rollover = self.rollover(from.value, to.value).filter(|count| most.is_none_or(|most| *count <= most));
         let after_reset = self.counted(Rational::ZERO, to.value);
-        let reset = Step { class: StepClass::Reset, ..plain(after_reset, self.high(after_reset, most), None, StepClass::Reset) };
+        let reset = Step {
+            class: StepClass::Reset,
+            ..plain(after_reset, self.high(after_reset, most), None, StepClass::Reset)
+        };
         // The convention for a reset: the parts after it, which the counter shows.
         let reset = Step { point: Some(after_reset), ..reset };
         match (rollover, self.policy.reset) {

@@ -264,7 +264,8 @@ pub fn oee_index(inputs: &Inputs) -> Figure {
     }
     let good = |all: Rational, scrap: Rational| all.checked_sub(scrap);
     let at_least = |value: Rational| Ratio { num: value.max(Rational::ZERO), den: base };
-    let low = scrap.high.and_then(|scrap| good(all.low, scrap)).map_or(Ratio { num: Rational::ZERO, den: base }, at_least);
+    let low =
+        scrap.high.and_then(|scrap| good(all.low, scrap)).map_or(Ratio { num: Rational::ZERO, den: base }, at_least);
     let high = all.high.and_then(|all| good(all, scrap.low)).map(at_least);
     let point = match (all.point, scrap.point) {
         (Some(all), Some(scrap)) => good(all, scrap).and_then(|good| Ratio::new(good, base)),
@@ -364,7 +365,8 @@ mod tests {
 
     #[test]
     fn nothing_is_clipped() {
-        let factors = compute(&Inputs { production: Bounds { low: 100, high: 100 }, production_point: 100, ..inputs() });
+        let factors =
+            compute(&Inputs { production: Bounds { low: 100, high: 100 }, production_point: 100, ..inputs() });
         assert_eq!(text(&factors.effectiveness), "3.22");
     }
 

@@ -52,11 +52,8 @@ impl Times {
 
 /// Adds a timeline up; `production` names the leaves that are actual production time.
 pub fn measure(timeline: &Timeline, production: &[Leaf]) -> Times {
-    let mut times = Times {
-        leaves: Leaf::ALL.map(|leaf| (leaf, 0)).into(),
-        bounds: timeline.bounds.clone(),
-        ..Times::default()
-    };
+    let mut times =
+        Times { leaves: Leaf::ALL.map(|leaf| (leaf, 0)).into(), bounds: timeline.bounds.clone(), ..Times::default() };
     for segment in &timeline.segments {
         let nanos = segment.interval.nanos();
         times.total += nanos;

@@ -101,12 +101,18 @@ impl World {
     /// Plays `scenario` under `seed` from `start` (moved back to a multiple of the quantum) for `horizon`
     /// nanoseconds (moved up to one). Machines stand switched off afterwards.
     pub fn new(scenario: &Scenario, seed: u64, start: Timestamp, horizon: i64) -> Self {
+        Self::improving(scenario, seed, start, horizon, Timestamp::from_nanos(i64::MAX))
+    }
+
+    /// The same, but from `improved` on machines without a behaviour of their own behave as the scenario's table
+    /// `improved` says, if it has one. Until then everything happens as it would have without.
+    pub fn improving(scenario: &Scenario, seed: u64, start: Timestamp, horizon: i64, improved: Timestamp) -> Self {
         let quantum = scenario.quantum();
         let start = Timestamp::from_nanos(start.as_nanos().div_euclid(quantum) * quantum);
         let quanta = horizon.max(0).saturating_add(quantum - 1) / quantum;
         let range = Interval { start, end: start.plus(quanta.saturating_mul(quantum)) };
         let calendar = Calendar::of(scenario, range);
-        let play = |(index, spec)| Machine::play(scenario, &calendar, range, spec, index, seed);
+        let play = |(index, spec)| Machine::play(scenario, &calendar, range, improved, (index, spec), seed);
         let machines = (0_u64..).zip(&scenario.machines).map(play).collect();
         Self { scenario: Arc::new(scenario.clone()), seed, range, calendar, machines }
     }
@@ -202,17 +208,18 @@ impl Machine {
         scenario: &Scenario,
         calendar: &Calendar,
         range: Interval,
-        spec: &MachineSpec,
-        index: u64,
+        improved: Timestamp,
+        (index, spec): (u64, &MachineSpec),
         seed: u64,
     ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(index);
         let machine =
             Self { spec: spec.clone(), index, seed, segments: Vec::new(), scrap: Vec::new(), points: points(spec) };
-        let behaviour = *spec.behaviour.as_ref().unwrap_or(&scenario.behaviour);
+        let before = *spec.behaviour.as_ref().unwrap_or(&scenario.behaviour);
+        let after = spec.behaviour.or(scenario.improved).unwrap_or(before);
         let quantum = scenario.quantum_seconds;
-        let mut playing = Playing { machine, behaviour, quantum, rng, next_scrap: 0, product: 0 };
+        let mut playing = Playing { machine, before, after, improved, quantum, rng, next_scrap: 0, product: 0 };
         playing.next_scrap = playing.gap();
         for (span, planned) in stretches(calendar, range) {
             match planned {
@@ -241,7 +248,10 @@ fn stretches(calendar: &Calendar, range: Interval) -> Vec<(Interval, Planned)> {
 /// A machine while its list is being written.
 struct Playing {
     machine: Machine,
-    behaviour: Behaviour,
+    before: Behaviour,
+    after: Behaviour,
+    /// From when on the second behaviour holds.
+    improved: Timestamp,
     quantum: i64,
     rng: ChaCha8Rng,
     /// Number of the next piece that will be scrap.
@@ -254,9 +264,10 @@ impl Playing {
     fn work(&mut self, span: Interval) {
         let mut at = span.start;
         loop {
-            let run_until = at.plus(self.draw(self.behaviour.run)).min(span.end);
+            let behaviour = if at < self.improved { self.before } else { self.after };
+            let run_until = at.plus(self.draw(behaviour.run)).min(span.end);
             self.push(at, Activity::Run, run_until);
-            let (activity, length) = self.stop();
+            let (activity, length) = self.stop(behaviour);
             if length == 0 || run_until.plus(length + self.quantum * SECOND) > span.end {
                 // The rest of the stretch has no room for this stop.
                 if run_until < span.end {
@@ -278,8 +289,7 @@ impl Playing {
     }
 
     /// Draws the next stop and its length in nanoseconds; a length of zero is none.
-    fn stop(&mut self) -> (Activity, i64) {
-        let behaviour = self.behaviour;
+    fn stop(&mut self, behaviour: Behaviour) -> (Activity, i64) {
         let short = if self.rng.random_bool(0.5) { Activity::ShortFault } else { Activity::ShortWait };
         let kinds = [
             (short, behaviour.micro_stop),
@@ -416,6 +426,21 @@ mod tests {
                 assert_eq!((pair[0].activity, pair[1].activity), (Activity::Setup, Activity::Setup));
                 assert_eq!(machine.at(pair[0].start).produced, machine.at(pair[1].start).produced);
             }
+        }
+    }
+
+    #[test]
+    fn an_improvement_changes_what_comes_after_it_and_nothing_before() {
+        let scenario = Scenario::builtin("demo").unwrap();
+        let start = Timestamp::parse("2026-11-01T16:00:00Z").unwrap();
+        let (plain, improved) = (World::new(&scenario, 9, start, 4 * WEEK), start.plus(2 * WEEK));
+        let better = World::improving(&scenario, 9, start, 4 * WEEK, improved);
+        for (old, new) in plain.machines.iter().zip(&better.machines).filter(|(old, _)| old.spec.behaviour.is_none()) {
+            for hour in 0..2 * 7 * 24 {
+                assert_eq!(old.at(start.plus(hour * HOUR)), new.at(start.plus(hour * HOUR)), "{}", old.spec.id);
+            }
+            let made = |from: Timestamp| new.at(from.plus(2 * WEEK)).produced - new.at(from).produced;
+            assert!(made(improved) > made(start), "{}", old.spec.id);
         }
     }
 

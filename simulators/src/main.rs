@@ -99,7 +99,7 @@ fn main() -> ExitCode {
         }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| "info,opcua_server=warn,opcua_core=warn,opcua_crypto=off".into());
+        .unwrap_or_else(|_| "info,opcua_server=error,opcua_core=error,opcua_crypto=off".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match play(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,13 +139,31 @@ fn serve(work: impl AsyncFnOnce(CancellationToken) -> Result<(), CommandError>) 
         let cancel = CancellationToken::new();
         let interrupted = cancel.clone();
         tokio::spawn(async move {
-            match tokio::signal::ctrl_c().await {
-                Ok(()) => interrupted.cancel(),
-                Err(error) => tracing::warn!(%error, "an interrupt cannot be waited for; end the program to stop it"),
+            if let Err(error) = interruption().await {
+                tracing::warn!(%error, "an interrupt cannot be waited for; end the program to stop it");
+                std::future::pending::<()>().await;
             }
+            interrupted.cancel();
         });
         work(cancel).await
     })
+}
+
+/// Waits for the keyboard's interrupt or a request to terminate.
+#[cfg(unix)]
+async fn interruption() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Waits for the keyboard's interrupt.
+#[cfg(not(unix))]
+async fn interruption() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {

@@ -136,8 +136,12 @@ impl WordOrder {
         }
     }
 
-    /// Puts words that stand high word first into this order.
+    /// Puts words that stand high word first into this order. A single word stays as it is: its bytes have one
+    /// order, that of the protocol.
     pub fn arrange(self, mut words: Vec<u16>) -> Vec<u16> {
+        if words.len() == 1 {
+            return words;
+        }
         if matches!(self, Self::Cdab | Self::Dcba) {
             words.reverse();
         }

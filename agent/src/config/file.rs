@@ -138,9 +138,9 @@ impl Problem {
             (ProblemKind::NewerSchema { found, known }, Lang::En) => format!(
                 "the file has schema {found}, this program knows up to {known}; install a newer plumbline-agent, nothing of the file was applied"
             ),
-            (ProblemKind::NewerSchema { found, known }, Lang::Zh) => format!(
-                "文件的 schema 为 {found}，本程序最高支持 {known}；请安装更新的 plumbline-agent，文件未被应用"
-            ),
+            (ProblemKind::NewerSchema { found, known }, Lang::Zh) => {
+                format!("文件的 schema 为 {found}，本程序最高支持 {known}；请安装更新的 plumbline-agent，文件未被应用")
+            }
         }
     }
 }

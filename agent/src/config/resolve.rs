@@ -195,7 +195,9 @@ impl<'r, 'i> Pass<'r, 'i> {
         let mut table = self.reader.table(root, "metrics")?;
         let listen = self.reader.text(&mut table, "listen", |text| {
             let address: Option<SocketAddr> = text.parse().ok().filter(|a: &SocketAddr| a.ip().is_loopback());
-            address.ok_or_else(|| Said::new("a loopback address such as \"127.0.0.1:9464\"", "回环地址，如 \"127.0.0.1:9464\""))
+            address.ok_or_else(|| {
+                Said::new("a loopback address such as \"127.0.0.1:9464\"", "回环地址，如 \"127.0.0.1:9464\"")
+            })
         });
         self.reader.finish(&table);
         listen.map(|found| found.value)
@@ -248,7 +250,10 @@ impl<'r, 'i> Pass<'r, 'i> {
         let max_registers = max_registers.and_then(|f| u16::try_from(f.value).ok()).unwrap_or(125);
         let mut tags = Vec::new();
         for mut tag in self.reader.tables(table, "tag") {
-            tags.extend(self.modbus_tag(&mut tag, base_value, max_registers));
+            if let Some(read) = self.modbus_tag(&mut tag, base_value, max_registers) {
+                self.allowed(&tag, &read, &forbidden);
+                tags.push(read);
+            }
         }
         base?;
         Some(Modbus {
@@ -262,6 +267,21 @@ impl<'r, 'i> Pass<'r, 'i> {
             forbidden,
             tags,
         })
+    }
+
+    /// A tag must not lie in addresses that no request may touch.
+    fn allowed(&mut self, table: &Table<'_, 'i>, tag: &ModbusTag, forbidden: &[(Area, u16, u16)]) {
+        let (first, end) = (u32::from(tag.address), u32::from(tag.address) + u32::from(words(tag.data_type)));
+        let touches = |(area, from, to): &&(Area, u16, u16)| {
+            *area == tag.area && u32::from(*from) < end && first <= u32::from(*to)
+        };
+        if let Some((_, from, to)) = forbidden.iter().find(touches) {
+            let allowed = Said::new(
+                format!("an address outside the forbidden range {from} to {to} (counted from 0)"),
+                format!("禁止范围 {from} 到 {to}（从 0 计数）之外的地址"),
+            );
+            self.reader.invalid(table.span(), &table.path("address"), &format!("{first} (counted from 0)"), allowed);
+        }
     }
 
     fn forbidden(&mut self, table: &mut Table<'_, 'i>, base: i64) -> Option<(Area, u16, u16)> {
@@ -294,7 +314,8 @@ impl<'r, 'i> Pass<'r, 'i> {
         let words = words(data_type);
         let bits_area = matches!(area, Area::Coil | Area::DiscreteInput);
         if bits_area && data_type != DataType::Bool {
-            let allowed = Said::new("type = \"bool\" for a coil or discrete input", "线圈与离散输入只能为 type = \"bool\"");
+            let allowed =
+                Said::new("type = \"bool\" for a coil or discrete input", "线圈与离散输入只能为 type = \"bool\"");
             self.reader.invalid(table.span(), &table.path("type"), "a wider type", allowed);
         }
         if !bits_area && data_type == DataType::Bool && bit.is_none() {
@@ -347,7 +368,11 @@ impl<'r, 'i> Pass<'r, 'i> {
 
     fn opc_ua(&mut self, table: &mut Table<'_, 'i>) -> Option<OpcUa> {
         let endpoint = self.reader.text(table, "endpoint", |t| address(t, "opc.tcp", 4840).map(|_| t.to_owned()));
-        self.reader.missing(table, "endpoint", Said::new("a URL opc.tcp://host:port/path", "地址 opc.tcp://主机:端口/路径"));
+        self.reader.missing(
+            table,
+            "endpoint",
+            Said::new("a URL opc.tcp://host:port/path", "地址 opc.tcp://主机:端口/路径"),
+        );
         let insecure = self.reader.flag(table, "insecure");
         if let (Some(endpoint), false) = (&endpoint, insecure) {
             let allowed = Said::new(
@@ -386,15 +411,19 @@ impl<'r, 'i> Pass<'r, 'i> {
         let node = self.reader.text(table, "node", |text| {
             let parts = text.strip_prefix("nsu=").and_then(|rest| rest.rsplit_once(';'));
             let parts = parts.filter(|(uri, id)| !uri.is_empty() && is_identifier(id));
-            let said = || Said::new("\"nsu=<namespace URI>;s=<text>\" or \";i=<number>\"", " \"nsu=<命名空间 URI>;s=<文本>\" 或 \";i=<数字>\"");
+            let said = || {
+                Said::new(
+                    "\"nsu=<namespace URI>;s=<text>\" or \";i=<number>\"",
+                    " \"nsu=<命名空间 URI>;s=<文本>\" 或 \";i=<数字>\"",
+                )
+            };
             parts.map(|(uri, id)| (uri.to_owned(), id.to_owned())).ok_or_else(said)
         });
         let any = |t: &str| if t.is_empty() { Err(Said::new("a text", "文本")) } else { Ok(t.to_owned()) };
         let namespace = self.reader.text(table, "namespace", any);
         let id_said = || Said::new("\"s=<text>\" or \"i=<number>\"", " \"s=<文本>\" 或 \"i=<数字>\"");
-        let identifier = self.reader.text(table, "identifier", |t| {
-            if is_identifier(t) { Ok(t.to_owned()) } else { Err(id_said()) }
-        });
+        let identifier =
+            self.reader.text(table, "identifier", |t| if is_identifier(t) { Ok(t.to_owned()) } else { Err(id_said()) });
         let place = match (node, namespace, identifier) {
             (Some(node), None, None) => Some(node.value),
             (None, Some(namespace), Some(identifier)) => Some((namespace.value, identifier.value)),
@@ -403,7 +432,10 @@ impl<'r, 'i> Pass<'r, 'i> {
                 None
             }
             _ => {
-                let allowed = Said::new("either `node`, or `namespace` and `identifier`", "写 `node`，或写 `namespace` 与 `identifier`");
+                let allowed = Said::new(
+                    "either `node`, or `namespace` and `identifier`",
+                    "写 `node`，或写 `namespace` 与 `identifier`",
+                );
                 self.reader.invalid(table.span(), &table.path("node"), "a mixture", allowed);
                 None
             }
@@ -445,7 +477,8 @@ impl<'r, 'i> Pass<'r, 'i> {
 
     fn common(&mut self, table: &mut Table<'_, 'i>, data_type: Option<DataType>) -> Option<Common> {
         let number = |text: &str| {
-            let said = || Said::new("a number in quotes such as \"0.01\" or \"1/3\"", "带引号的数，如 \"0.01\" 或 \"1/3\"");
+            let said =
+                || Said::new("a number in quotes such as \"0.01\" or \"1/3\"", "带引号的数，如 \"0.01\" 或 \"1/3\"");
             Rational::parse(text).ok_or_else(said)
         };
         let scale = self.reader.text(table, "scale", number);
@@ -481,12 +514,8 @@ impl<'r, 'i> Pass<'r, 'i> {
     }
 }
 
-const AREAS: [(&str, Area); 4] = [
-    ("coil", Area::Coil),
-    ("discrete_input", Area::DiscreteInput),
-    ("holding", Area::Holding),
-    ("input", Area::Input),
-];
+const AREAS: [(&str, Area); 4] =
+    [("coil", Area::Coil), ("discrete_input", Area::DiscreteInput), ("holding", Area::Holding), ("input", Area::Input)];
 
 const MODBUS_TYPES: [(&str, DataType); 9] = [
     ("bool", DataType::Bool),
@@ -541,7 +570,10 @@ fn choices<T>(allowed: &[(&str, T)]) -> Said {
 }
 
 fn section_said() -> Said {
-    Said::new("\"kpi\" (states, counters, energy) or \"process\" (the rest)", " \"kpi\"（状态、计数、能耗）或 \"process\"（其余）")
+    Said::new(
+        "\"kpi\" (states, counters, energy) or \"process\" (the rest)",
+        " \"kpi\"（状态、计数、能耗）或 \"process\"（其余）",
+    )
 }
 
 fn id_said(error: &IdError) -> Said {

@@ -295,7 +295,10 @@ impl Publisher {
             return "impossible";
         }
         if let Err(error) = self.settle(ack.contiguous, known, ack.log_index, &ack.log_origin, &ack.refused) {
-            tracing::error!(cause = error_chain(&error), "an acknowledgement could not be recorded; it will come again");
+            tracing::error!(
+                cause = error_chain(&error),
+                "an acknowledgement could not be recorded; it will come again"
+            );
         }
         "taken"
     }
@@ -311,7 +314,11 @@ impl Publisher {
         let mut queue = lock(&self.queue);
         for refusal in refused.iter().filter(|r| r.sequence > contiguous) {
             if queue.park(refusal.sequence, &refusal.reason)? {
-                tracing::error!(sequence = refusal.sequence, reason = refusal.reason, "the collector refused a block for good; parked");
+                tracing::error!(
+                    sequence = refusal.sequence,
+                    reason = refusal.reason,
+                    "the collector refused a block for good; parked"
+                );
                 self.metrics.blocks_refused.inc();
                 self.outbox.parked(refusal.sequence);
             }

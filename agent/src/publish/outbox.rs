@@ -217,12 +217,8 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        in_flight: 4,
-        resend: Duration::from_secs(15),
-        resend_max: Duration::from_secs(40),
-        rate: 1000,
-    };
+    const LIMITS: Limits =
+        Limits { in_flight: 4, resend: Duration::from_secs(15), resend_max: Duration::from_secs(40), rate: 1000 };
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -123,13 +123,8 @@ impl Queue {
         }
         let gaps = take_gaps(&transaction)?;
         let sequence = state.next_sequence;
-        let link = Link {
-            epoch: state.epoch,
-            sequence,
-            prev_hash: state.prev_hash,
-            first_sample: state.next_sample,
-            gaps,
-        };
+        let link =
+            Link { epoch: state.epoch, sequence, prev_hash: state.prev_hash, first_sample: state.next_sample, gaps };
         let sealed = build(link).map_err(Failed::Build)?;
         transaction
             .prepare_cached(
@@ -230,7 +225,9 @@ impl Queue {
     /// block says so and cites the receipt.
     pub fn restored(&mut self, first: u64, last: u64) -> Result<(), QueueError> {
         let receipt = match &self.state.receipt {
-            Some((index, origin)) => format!("acknowledged up to {} by {origin} at log index {index}", self.state.acknowledged),
+            Some((index, origin)) => {
+                format!("acknowledged up to {} by {origin} at log index {index}", self.state.acknowledged)
+            }
             None => "no receipt".to_owned(),
         };
         let record = gap(GapKind::Restored, Some((first, last)), None, detail(&receipt));

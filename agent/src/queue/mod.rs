@@ -64,7 +64,9 @@ pub enum QueueError {
         reserve: u64,
     },
     /// The database was written by a newer program.
-    #[error("{path} has schema {found}, this program knows {SCHEMA}; install a newer plumbline-agent, the file was left as it is")]
+    #[error(
+        "{path} has schema {found}, this program knows {SCHEMA}; install a newer plumbline-agent, the file was left as it is"
+    )]
     NewerSchema {
         /// The database.
         path: PathBuf,

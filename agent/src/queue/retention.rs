@@ -51,7 +51,13 @@ impl Queue {
             return Err(QueueError::DiskReserve { path: self.path(), free, reserve: self.limits.disk_reserve });
         }
         if let (Some((first, since)), Some(last)) = (first, last) {
-            let cause = if starved > over { "disk reserve" } else if over > 0 { "queue bytes" } else { "queue age" };
+            let cause = if starved > over {
+                "disk reserve"
+            } else if over > 0 {
+                "queue bytes"
+            } else {
+                "queue age"
+            };
             let detail = format!("{cause}: {} blocks, {} bytes", room.blocks, room.bytes);
             let interval = Interval::new(since, last.sealed_at);
             let mut record = gap(GapKind::Evicted, Some((first, last.sequence)), interval, detail);

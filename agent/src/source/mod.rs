@@ -169,7 +169,7 @@ impl Building {
             let sampling = chunk.iter().map(|i| nanos(opcua.tags[*i].sampling_interval)).min().unwrap_or(publishing);
             let kind = GroupKind::Event { publishing, sampling };
             // Life signs are kept at least a second apart, so nothing goes stale before three of them are missing.
-            let stale_after = 3 * publishing.max(shopfloor::time::SECOND).max(nanos(opcua.silence) / 3);
+            let stale_after = (3 * publishing.max(shopfloor::time::SECOND)).max(nanos(opcua.silence));
             self.map.groups.push(GroupEntry { source, kind, stale_after });
             for index in chunk {
                 let tag = &opcua.tags[*index];

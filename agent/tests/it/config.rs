@@ -17,13 +17,19 @@ fn with(from: &str, to: &str) -> String {
 #[test]
 fn the_example_parses_and_shows_the_defaults() {
     let config = parse(EXAMPLE, "agent.example.toml").unwrap();
-    let shown: String =
-        EXAMPLE.lines().filter(|l| !l.contains("default") || l.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n");
+    let shown: String = EXAMPLE
+        .lines()
+        .filter(|l| !l.contains("default") || l.trim_start().starts_with('#'))
+        .collect::<Vec<_>>()
+        .join("\n");
     let bare = parse(&shown, "bare.toml").unwrap();
     assert_eq!(config.recording, bare.recording, "what the example writes is the default");
     assert_eq!(config.queue, bare.queue);
     let (written, default) = (config.publish.unwrap(), bare.publish.unwrap());
-    assert_eq!((written.in_flight, written.resend, written.resend_max, written.rate), (default.in_flight, default.resend, default.resend_max, default.rate));
+    assert_eq!(
+        (written.in_flight, written.resend, written.resend_max, written.rate),
+        (default.in_flight, default.resend, default.resend_max, default.rate)
+    );
     assert_eq!(config.sources.len(), 2);
 }
 
@@ -32,7 +38,10 @@ fn bad_input_85_unknown_key_is_refused_with_the_nearest_name() {
     let text = with("address = 100", "adress = 100");
     let lines = lines(&text);
     let line = text.lines().position(|l| l.starts_with("adress")).unwrap() + 1;
-    assert!(lines.contains(&format!("agent.toml:{line}:1: unknown key `source[0].tag[0].adress`; did you mean `address`?")), "{lines:#?}");
+    assert!(
+        lines.contains(&format!("agent.toml:{line}:1: unknown key `source[0].tag[0].adress`; did you mean `address`?")),
+        "{lines:#?}"
+    );
 }
 
 #[test]
@@ -48,7 +57,8 @@ fn bad_input_86_duplicates_are_refused() {
 fn bad_input_87_zero_and_negative_scales_are_refused() {
     assert!(lines(&with("scale = \"0.01\"", "scale = \"0\""))[0].contains("other than zero"));
     assert!(lines(&with("scale = \"0.01\"", "scale = \"-1\""))[0].contains("allow_negative_scale"));
-    let allowed = with("scale = \"0.01\"", "scale = \"-1\"").replacen("# allow_negative_scale", "allow_negative_scale", 1);
+    let allowed =
+        with("scale = \"0.01\"", "scale = \"-1\"").replacen("# allow_negative_scale", "allow_negative_scale", 1);
     parse(&allowed, "agent.toml").unwrap();
     let zero = with("scale = \"0.01\"", "scale = \"0\"").replacen("# allow_negative_scale", "allow_negative_scale", 1);
     assert!(parse(&zero, "agent.toml").is_err(), "zero is always refused");
@@ -80,7 +90,11 @@ fn bad_input_95_a_newer_schema_is_refused_before_anything_else() {
 
 #[test]
 fn every_problem_of_a_file_is_said_at_once() {
-    let text = with("type = \"u32\"", "type = \"u31\"").replacen("bit = 4", "", 1).replacen("insecure = true                 #", "#", 1);
+    let text = with("type = \"u32\"", "type = \"u31\"").replacen("bit = 4", "", 1).replacen(
+        "insecure = true                 #",
+        "#",
+        1,
+    );
     let lines = lines(&text);
     assert_eq!(lines.len(), 3, "{lines:#?}");
     let places: Vec<usize> = lines.iter().map(|l| l.split(':').nth(1).unwrap().parse().unwrap()).collect();
@@ -95,4 +109,10 @@ fn a_word_order_is_never_guessed_and_plaintext_never_silent() {
     assert!(parse(&marked, "agent.toml").unwrap().publish.unwrap().insecure);
     let syntax = lines("schema = \n[agent");
     assert!(syntax[0].contains("not valid TOML"), "{syntax:#?}");
+}
+
+#[test]
+fn a_tag_in_a_forbidden_range_is_refused() {
+    assert!(lines(&with("address = 101", "address = 199"))[0].contains("outside the forbidden range 200 to 299"));
+    parse(&with("address = 101", "address = 198"), "agent.toml").unwrap();
 }

@@ -112,7 +112,8 @@ pub fn right_many(request: &[u8], value: impl Fn(u16) -> u16) -> Vec<u8> {
     } else {
         data.extend((0..count).flat_map(|item| value(first + item).to_be_bytes()));
     }
-    let mut frame = vec![request[0], request[1], 0, 0, 0, u8::try_from(data.len() + 3).unwrap(), request[6], request[7]];
+    let mut frame =
+        vec![request[0], request[1], 0, 0, 0, u8::try_from(data.len() + 3).unwrap(), request[6], request[7]];
     frame.push(u8::try_from(data.len()).unwrap());
     frame.extend(data);
     frame

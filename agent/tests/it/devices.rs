@@ -212,9 +212,7 @@ async fn bad_input_93_an_unresolvable_host_does_not_keep_the_agent_from_starting
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_of_every_area_and_width_are_kept_as_read() {
-    let device = Device::start(|_, request| {
-        Reply::Bytes(right_many(request, |address| address.wrapping_mul(0x0101)))
-    });
+    let device = Device::start(|_, request| Reply::Bytes(right_many(request, |address| address.wrapping_mul(0x0101))));
     let device = device.await;
     let state = tempfile::tempdir().unwrap();
     let tag = |name: &str, area: &str, address: u16, more: &str| {

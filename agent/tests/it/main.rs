@@ -5,6 +5,7 @@ mod broker;
 mod config;
 mod device;
 mod devices;
+mod opcua;
 mod publish;
 mod queue;
 mod run;

@@ -184,7 +184,8 @@ async fn a_restored_collector_gets_what_is_there_and_a_signed_record_for_the_res
     acknowledged(&running, 1).await;
     let (site, agent) = (config.site.clone(), config.agent.clone());
     let sent_at = Timestamp::from_secs(2);
-    let ranges = Down::RequestRanges { site: site.clone(), agent: agent.clone(), epoch: 1, ranges: vec![(1, 2)], sent_at };
+    let ranges =
+        Down::RequestRanges { site: site.clone(), agent: agent.clone(), epoch: 1, ranges: vec![(1, 2)], sent_at };
     let down = topic(&config, Channel::Down);
     broker.send(&down, ranges.encode(&SecretKey::from_seed([8; 32])));
     broker.send(&down, ranges.encode(&collector_key()));
@@ -199,7 +200,9 @@ async fn a_restored_collector_gets_what_is_there_and_a_signed_record_for_the_res
     assert!(record.detail.contains("log.example/1") && record.detail.contains("index 41"), "{}", record.detail);
     broker.send(&down, Down::RequestBirth { site, agent, sent_at }.encode(&collector_key()));
     let birth = topic(&config, Channel::Birth);
-    broker.until(|seen| matches!(seen, Seen::Publish { topic, retain: true, .. } if topic == birth).then_some(())).await;
+    broker
+        .until(|seen| matches!(seen, Seen::Publish { topic, retain: true, .. } if topic == birth).then_some(()))
+        .await;
     running.end().await;
 }
 

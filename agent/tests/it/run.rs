@@ -1,15 +1,25 @@
 //! Starting and stopping.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use agent::identity::IdentityError;
 use agent::wait::RealTime;
 use agent::{Agent, AgentError};
+use shopfloor::sample::{StatusCode, Value};
+use shopfloor::time::{HOUR, SECOND, Timestamp, Wait};
+use shopfloor::unit::Rational;
 use shopfloor::wire::header::GapKind;
+use simulators::lockstep::LockStep;
 use tokio_util::sync::CancellationToken;
 
 use super::device::{Device, Reply, right};
-use super::support::{blocks, head, modbus, parse, rows, start};
+use super::support::{Row, blocks, head, modbus, parse, rows, start};
+
+/// Values of good rows: a busy machine may miss scans, which are Bad rows.
+fn good(rows: &[Row]) -> Vec<u64> {
+    rows.iter().filter(|r| r.1 == StatusCode::GOOD).map(|r| r.2).collect()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_97_a_second_agent_on_one_directory_refuses() {
@@ -35,7 +45,7 @@ async fn a_stop_seals_everything_and_a_start_continues_the_chain() {
         running.end().await;
     }
     let blocks = blocks(state.path(), &config);
-    let values: Vec<u64> = rows(&blocks, 0).iter().map(|r| r.2).collect();
+    let values = good(&rows(&blocks, 0));
     let expected: Vec<u64> = (0..values.len() as u64).collect();
     assert_eq!(values, expected, "every answer of the device is in the blocks once, in order");
     let down: Vec<_> = blocks.iter().flat_map(|b| &b.header.gaps).filter(|g| g.kind == GapKind::AgentDown).collect();
@@ -62,4 +72,53 @@ async fn health_and_metrics_answer_on_loopback() {
     let line = metrics.lines().find(|l| l.starts_with("agent_samples_read_total{result=\"good\",source=\"device\"}"));
     assert!(line.is_some_and(|l| !l.ends_with(" 0")), "{metrics}");
     running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_lock_step_every_scan_falls_on_its_instant() {
+    let device = Device::start(|_, request| Reply::Bytes(right(request, 1))).await;
+    let state = tempfile::tempdir().unwrap();
+    let source = modbus("device", device.address.port(), "m/value").replace("150ms", "10s").replace("50ms", "10s");
+    let text = head(state.path()).replace("block_interval = \"1s\"", "block_interval = \"60s\"") + &source;
+    let config = parse(&text.replace("journal_commit = \"50ms\"", "journal_commit = \"10s\""));
+    let start_at = Timestamp::from_secs(1_800_000_000);
+    let clock = LockStep::starting_at(start_at);
+    let mut driver = clock.worker();
+    let stop = CancellationToken::new();
+    let agent = Agent::start(config.clone(), Arc::new(clock.clone()), stop.clone()).await.unwrap();
+    driver.until(start_at.plus(HOUR)).await;
+    stop.cancel();
+    agent.join().await;
+    let blocks = blocks(state.path(), &config);
+    let rows = rows(&blocks, 0);
+    let late = |row: &(i64, StatusCode, u64)| row.0 % (10 * SECOND) != 0 || row.1 != StatusCode::GOOD;
+    assert_eq!(rows.iter().filter(|row| late(row)).count(), 0);
+    let instants: BTreeSet<i64> = rows.iter().map(|row| row.0).collect();
+    assert!((360..=361).contains(&rows.len()) && instants.len() == rows.len(), "{} rows", rows.len());
+    assert!((60..=62).contains(&blocks.len()), "{} blocks", blocks.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_agent_had_journaled_is_sealed_at_the_next_start() {
+    let device = Device::start(|number, request| Reply::Bytes(right(request, u16::try_from(number).unwrap()))).await;
+    let state = tempfile::tempdir().unwrap();
+    let source = modbus("device", device.address.port(), "m/value").replace("150ms", "10s");
+    let text = head(state.path()).replace("block_interval = \"1s\"", "block_interval = \"60s\"") + &source;
+    let config = parse(&text);
+    let running = start(config.clone()).await;
+    running.until("m/value", |live| live.value == Some(Value::Exact(Rational::integer(20)))).await;
+    // The state as a kill would leave it, while the agent goes on.
+    let copied = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(state.path()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copied.path().join(entry.file_name())).unwrap();
+    }
+    running.end().await;
+    let again = parse(&text.replace(&state.path().display().to_string(), &copied.path().display().to_string()));
+    start(again).await.end().await;
+    let blocks = blocks(copied.path(), &config);
+    let values = good(&rows(&blocks[..1], 0));
+    assert!(values.len() >= 10, "{values:?}");
+    assert_eq!(values, (0..values.len() as u64).collect::<Vec<_>>());
+    assert_eq!(blocks[0].header.gaps[0].kind, GapKind::AgentDown);
 }

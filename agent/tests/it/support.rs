@@ -46,6 +46,9 @@ pub struct Running {
 }
 
 pub async fn start(config: Config) -> Running {
+    // Shown with the output of a test that fails; RUST_LOG chooses.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    drop(tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init());
     let stop = CancellationToken::new();
     let agent = Agent::start(config, Arc::new(RealTime::new()), stop.clone()).await.unwrap();
     Running { agent, stop }
@@ -78,7 +81,6 @@ pub struct Block {
     pub header: Header,
     pub hash: shopfloor::hash::Hash,
     pub groups: Vec<Group>,
-    pub bytes: Vec<u8>,
 }
 
 /// Every block in the queue of a state directory, in order; signatures and chain are checked.
@@ -98,7 +100,7 @@ pub fn blocks(state_dir: &Path, config: &Config) -> Vec<Block> {
         }
         let groups = opened.groups().unwrap().into_iter().map(|(_, group)| group).collect();
         let (header, hash) = (opened.header.clone(), opened.hash);
-        blocks.push(Block { header, hash, groups, bytes: bytes.clone() });
+        blocks.push(Block { header, hash, groups });
         from = sequence + 1;
     }
     blocks

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Answer, Arguments, Failure, Text, open_existing, ranges, read_config};
-use crate::ingest::rebuild_session;
+use crate::ingest::restore_session;
 
 /// Lists the enrolled agents.
 pub(super) fn list(arguments: &Arguments) -> Result<Answer, Failure> {
@@ -12,7 +12,7 @@ pub(super) fn list(arguments: &Arguments) -> Result<Answer, Failure> {
     let (mut text, mut rows) = (Text::default(), Vec::new());
     for enrolled in &config.agents {
         let summary = store.log.summary(&enrolled.site, &enrolled.id)?;
-        let session = rebuild_session(&store.log, enrolled)?;
+        let session = restore_session(&store.log, enrolled)?;
         let newest = summary.newest.as_ref().map(|block| block.window.end);
         let newest_text = newest.map_or_else(|| arguments.lang.say("无数据", "no data"), |at| at.to_string());
         text.line(format_args!(

@@ -29,7 +29,10 @@ pub(super) fn check(arguments: &Arguments) -> Result<Answer, Failure> {
     for agent in &config.agents {
         text.line(format_args!("              {}/{} epoch {} {}", agent.site, agent.id, agent.epoch, agent.public_key));
     }
-    text.line(format_args!("\n{}\n", say("采集端 agent.toml 需要的两行:", "The two lines that each agent.toml needs:")));
+    text.line(format_args!(
+        "\n{}\n",
+        say("采集端 agent.toml 需要的两行:", "The two lines that each agent.toml needs:")
+    ));
     text.line(format_args!("broker = \"{broker}\"\ncollector_key = \"{key}\""));
     text.line(format_args!("\n{} {}", say("检查点公钥:", "Key of the checkpoints:"), keys.checkpoint.public()));
     let agents: Vec<_> = config

@@ -8,8 +8,7 @@ mod import;
 mod rebuild;
 mod serve;
 
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -101,8 +100,8 @@ struct Text(String);
 
 impl Text {
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a String cannot fail.
-        drop(writeln!(self.0, "{line}"));
+        self.0.push_str(&line.to_string());
+        self.0.push('\n');
     }
 }
 

@@ -1,6 +1,5 @@
-//! The collector's configuration: `file.rs` reads what is written, `resolve.rs` says what is meant.
+//! The collector's configuration: the values as meant. `resolve.rs` makes them from what is written.
 
-mod file;
 mod resolve;
 
 use std::net::SocketAddr;
@@ -10,11 +9,12 @@ use std::path::PathBuf;
 use shopfloor::id::{AgentId, SiteId};
 use shopfloor::wire::sign::PublicKey;
 
-pub use file::{ConfigErrors, Problem};
+pub use shopfloor::file::document::Problems as ConfigErrors;
+
 pub use resolve::parse;
 
 /// The newest version of the file format that this program reads.
-pub const SCHEMA: u64 = 1;
+pub const SCHEMA: i64 = 1;
 /// The largest MQTT message that is accepted, bytes (1 MiB).
 pub const PACKET_BYTES_MAX: usize = 1 << 20;
 

@@ -1,121 +1,125 @@
 //! What the configuration means: every key with its default, and every problem at once.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use shopfloor::file::document::{Report, Table};
+use shopfloor::file::duration::parse_nanos;
 use shopfloor::id::{AgentId, SiteId};
 use shopfloor::time::{HOUR, MINUTE, SECOND};
 use shopfloor::wire::sign::PublicKey;
 
-use super::file::{At, ConfigErrors, Reader, Table};
-use super::{AgentEnrolment, BrokerConfig, Config, SCHEMA, Settle};
+use super::{AgentEnrolment, BrokerConfig, Config, ConfigErrors, SCHEMA, Settle};
 
 const MQTT_PORT: u16 = 1883;
+const DURATION: &str = "a duration such as 10s, 500ms, 2h";
 
 /// Reads a configuration file. `file_name` is used in messages, and relative paths in the file start at its folder.
 /// Errors: everything that is wrong, each with line and column.
 pub fn parse(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
-    let mut reader = Reader::new(text);
-    let mut root = reader.root();
-    schema(&mut reader, &mut root);
-    let (state_dir, name, shards) = collector(&mut reader, &mut root, file_name);
-    let broker = broker(&mut reader, &mut root);
-    let http_listen = http(&mut reader, &mut root);
-    let settle = settle(&mut reader, &mut root);
-    let (checkpoint_interval, missing_after) = timing(&mut reader, &mut root);
-    let agents = agents(&mut reader, &mut root);
-    root.close(&mut reader);
-    reader.finish(file_name)?;
-    Ok(Config { state_dir, name, broker, http_listen, shards, agents, settle, checkpoint_interval, missing_after })
+    let report = Report::new(file_name, text);
+    let document = report.parse();
+    let root = Table::new(&report, document.get_ref(), 0..0, "");
+    if !schema_is_known(&root) {
+        // Keys of a newer schema would only be called unknown: say the one thing that matters.
+        return Err(report.into_problems());
+    }
+    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+    let (state_dir, name, shards) = collector(&root);
+    let (checkpoint_interval, missing_after) = (checkpoint(&root), missing_after(&root));
+    let config = Config {
+        state_dir: folder.join(state_dir),
+        name,
+        broker: broker(&root),
+        http_listen: http(&root),
+        shards,
+        agents: agents(&root),
+        settle: settle(&root),
+        checkpoint_interval,
+        missing_after,
+    };
+    root.refuse_others();
+    report.finish(config)
 }
 
-fn schema(reader: &mut Reader<'_>, root: &mut Table<'_>) {
-    match root.number(reader, "schema") {
-        None => reader.problem(0, format!("schema is missing; write schema = {SCHEMA}")),
-        Some(At { value: SCHEMA, .. }) => {}
-        Some(At { value, place }) => reader.problem(
-            place,
-            format!("schema = {value} is not known to this program, which reads {SCHEMA}; a newer file needs a newer program"),
-        ),
+fn schema_is_known(root: &Table<'_, '_>) -> bool {
+    if !root.need("schema", "the version of this form: schema = 1") {
+        return false;
+    }
+    match root.integer("schema") {
+        Some((SCHEMA, _)) => true,
+        Some((found, _)) => {
+            let message = format!("schema = {found} is not the {SCHEMA} that this program reads; use a newer program");
+            root.problem("schema", message);
+            false
+        }
+        None => false,
     }
 }
 
-fn collector(reader: &mut Reader<'_>, root: &mut Table<'_>, file_name: &str) -> (PathBuf, String, RangeInclusive<u8>) {
-    let mut table = root.table(reader, "collector");
-    let state_dir = table.required::<String>(reader, "state_dir").map(|at| at.value).unwrap_or_default();
-    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
-    let state_dir = folder.join(state_dir);
+fn collector(root: &Table<'_, '_>) -> (PathBuf, String, RangeInclusive<u8>) {
+    let default = (PathBuf::new(), "plumbline".to_owned(), 0..=255);
+    root.need("collector", "a table with state_dir");
+    let Some(table) = root.table("collector") else { return default };
+    let state_dir = table.need_text("state_dir").map_or(default.0, |(text, _)| PathBuf::from(text));
     // The name becomes a line of the checkpoint, so it obeys the rules of an id.
-    let name = table.parsed::<SiteId>(reader, "name").map_or_else(|| "plumbline".to_owned(), |at| at.value.to_string());
-    let shards = table.text(reader, "shards").and_then(|at| parse_shards(reader, &at)).unwrap_or(0..=255);
-    table.close(reader);
+    let name = table.from_str::<SiteId>("name").map_or(default.1, |(name, _)| name.to_string());
+    let expected = "a range of two hex digits such as \"00-ff\"";
+    let shards = table.parsed("shards", expected, parse_shards).map_or(default.2, |(shards, _)| shards);
+    table.refuse_others();
     (state_dir, name, shards)
 }
 
-fn parse_shards(reader: &mut Reader<'_>, at: &At<String>) -> Option<RangeInclusive<u8>> {
+fn parse_shards(text: &str) -> Option<RangeInclusive<u8>> {
     let hex = |part: &str| (part.len() == 2).then(|| u8::from_str_radix(part, 16).ok()).flatten();
-    let range = at.value.split_once('-').and_then(|(first, last)| Some(hex(first)?..=hex(last)?));
-    match range {
-        Some(range) if !range.is_empty() => Some(range),
-        _ => {
-            let message =
-                format!("collector.shards = {:?} is not a range of two hex digits such as \"00-ff\"", at.value);
-            reader.problem(at.place, message);
-            None
-        }
-    }
+    let (first, last) = text.split_once('-')?;
+    Some(hex(first)?..=hex(last)?).filter(|range| !range.is_empty())
 }
 
-fn broker(reader: &mut Reader<'_>, root: &mut Table<'_>) -> BrokerConfig {
-    let mut table = root.table(reader, "broker");
-    let place = table.place();
-    let embedded = table.flag(reader, "embedded");
-    let listen = table.parsed::<SocketAddr>(reader, "listen");
-    let url = table.text(reader, "url");
-    let insecure = table.flag(reader, "insecure").is_some_and(|at| at.value);
-    table.close(reader);
-    let wants_embedded = embedded.as_ref().map_or(url.is_none(), |at| at.value);
-    let default = SocketAddr::from(([127, 0, 0, 1], MQTT_PORT));
-    match (wants_embedded, url) {
-        (true, Some(url)) => {
-            reader.problem(url.place, "broker.url and broker.embedded = true exclude each other; keep one".to_owned());
-            BrokerConfig::Embedded { listen: default }
+fn broker(root: &Table<'_, '_>) -> BrokerConfig {
+    let default = BrokerConfig::Embedded { listen: SocketAddr::from(([127, 0, 0, 1], MQTT_PORT)) };
+    let Some(table) = root.table("broker") else { return default };
+    let embedded = table.boolean("embedded").map(|(embedded, _)| embedded);
+    let listen = table.from_str::<SocketAddr>("listen");
+    let url = table.text("url");
+    let insecure = table.boolean("insecure").is_some_and(|(insecure, _)| insecure);
+    table.refuse_others();
+    match (embedded.unwrap_or(url.is_none()), url) {
+        (true, None) => listen.map_or(default, |(listen, _)| embedded_on(&table, listen)),
+        (false, Some((url, _))) => external(&table, &url, insecure),
+        (true, Some(_)) => {
+            table.problem("url", "broker.url and broker.embedded = true exclude each other; keep one");
+            default
         }
-        (true, None) => {
-            if let Some(at) = listen.as_ref().filter(|at| !at.value.ip().is_loopback()) {
-                let message = format!("broker.listen = {}: the embedded broker listens on loopback only", at.value);
-                reader.problem(at.place, message);
-            }
-            BrokerConfig::Embedded { listen: listen.map_or(default, |at| at.value) }
-        }
-        (false, Some(url)) => external(reader, &url, insecure),
         (false, None) => {
-            reader.problem(
-                place,
-                "broker.embedded = false needs broker.url, such as \"mqtt://127.0.0.1:1883\"".to_owned(),
-            );
-            BrokerConfig::Embedded { listen: default }
+            let message = "broker.embedded = false needs broker.url, such as \"mqtt://127.0.0.1:1883\"";
+            table.problem("embedded", message);
+            default
         }
     }
 }
 
-fn external(reader: &mut Reader<'_>, url: &At<String>, insecure: bool) -> BrokerConfig {
-    let authority = url.value.strip_prefix("mqtt://").map(|rest| rest.trim_end_matches('/'));
+fn embedded_on(table: &Table<'_, '_>, listen: SocketAddr) -> BrokerConfig {
+    if !listen.ip().is_loopback() {
+        table.problem("listen", format!("broker.listen = {listen}: the embedded broker listens on loopback only"));
+    }
+    BrokerConfig::Embedded { listen }
+}
+
+fn external(table: &Table<'_, '_>, url: &str, insecure: bool) -> BrokerConfig {
+    let authority = url.strip_prefix("mqtt://").map(|rest| rest.trim_end_matches('/'));
     let parts = authority.filter(|rest| !rest.is_empty() && !rest.contains(['/', '@', '?'])).and_then(host_and_port);
     let Some((host, port)) = parts else {
-        let message = format!("broker.url = {:?} is not of the form mqtt://host:port", url.value);
-        reader.problem(url.place, message);
+        table.problem("url", format!("broker.url = {url:?} is not of the form mqtt://host:port"));
         return BrokerConfig::External { host: String::new(), port: MQTT_PORT, insecure };
     };
-    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if !loopback && !insecure {
         let message = format!(
-            "broker.url = {:?} leaves this host without transport security; write insecure = true to allow it",
-            url.value
+            "broker.url = {url:?} leaves this host without transport security; write insecure = true to allow it"
         );
-        reader.problem(url.place, message);
+        table.problem("url", message);
     }
     BrokerConfig::External { host, port, insecure: !loopback }
 }
@@ -131,66 +135,77 @@ fn host_and_port(authority: &str) -> Option<(String, u16)> {
     }
 }
 
-fn http(reader: &mut Reader<'_>, root: &mut Table<'_>) -> SocketAddr {
-    let mut table = root.table(reader, "http");
-    let listen = table.parsed::<SocketAddr>(reader, "listen");
-    table.close(reader);
-    if let Some(at) = listen.as_ref().filter(|at| !at.value.ip().is_loopback()) {
+fn http(root: &Table<'_, '_>) -> SocketAddr {
+    let default = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let Some(table) = root.table("http") else { return default };
+    let listen = table.from_str::<SocketAddr>("listen").map_or(default, |(listen, _)| listen);
+    table.refuse_others();
+    if !listen.ip().is_loopback() {
         let message = format!(
-            "http.listen = {}: there is no sign-in yet, so only loopback is allowed; put a proxy in front of it",
-            at.value
+            "http.listen = {listen}: there is no sign-in yet, so only loopback is allowed; put a proxy before it"
         );
-        reader.problem(at.place, message);
+        table.problem("listen", message);
     }
-    listen.map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)), |at| at.value)
+    listen
 }
 
-fn settle(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Settle {
-    let mut table = root.table(reader, "settle");
-    let hour = table.duration(reader, "hour").map_or(10 * MINUTE, |at| at.value);
-    let shift = table.duration(reader, "shift").map_or(2 * HOUR, |at| at.value);
-    let day = table.duration(reader, "day").map_or(2 * HOUR, |at| at.value);
-    table.close(reader);
-    Settle { hour, shift, day }
+fn settle(root: &Table<'_, '_>) -> Settle {
+    let default = Settle { hour: 10 * MINUTE, shift: 2 * HOUR, day: 2 * HOUR };
+    let Some(table) = root.table("settle") else { return default };
+    let duration = |key, default| table.parsed(key, DURATION, parse_nanos).map_or(default, |(nanos, _)| nanos);
+    let settle = Settle {
+        hour: duration("hour", default.hour),
+        shift: duration("shift", default.shift),
+        day: duration("day", default.day),
+    };
+    table.refuse_others();
+    settle
 }
 
-fn timing(reader: &mut Reader<'_>, root: &mut Table<'_>) -> (i64, i64) {
-    let mut log = root.table(reader, "log");
-    let checkpoint = log.duration(reader, "checkpoint");
-    log.close(reader);
-    if let Some(at) = checkpoint.as_ref().filter(|at| at.value < SECOND) {
-        reader.problem(at.place, "log.checkpoint must be at least 1s".to_owned());
-    }
-    let mut ingest = root.table(reader, "ingest");
-    let missing = ingest.duration(reader, "missing_after");
-    ingest.close(reader);
-    if let Some(at) = missing.as_ref().filter(|at| at.value < SECOND) {
-        reader.problem(at.place, "ingest.missing_after must be at least 1s".to_owned());
-    }
-    (checkpoint.map_or(MINUTE, |at| at.value), missing.map_or(MINUTE, |at| at.value))
+fn checkpoint(root: &Table<'_, '_>) -> i64 {
+    at_least_a_second(root, "log", "checkpoint")
 }
 
-fn agents(reader: &mut Reader<'_>, root: &mut Table<'_>) -> Vec<AgentEnrolment> {
-    let mut agents = Vec::new();
-    let mut seen = BTreeSet::new();
-    for mut table in root.tables(reader, "agent") {
-        let site = table.required::<SiteId>(reader, "site");
-        let id = table.required::<AgentId>(reader, "id");
-        let public_key = table.required::<PublicKey>(reader, "public_key");
-        let epoch = table.number(reader, "epoch");
-        table.close(reader);
-        if let Some(at) = epoch.as_ref().filter(|at| at.value == 0) {
-            reader.problem(at.place, "agent.epoch counts from 1".to_owned());
+fn missing_after(root: &Table<'_, '_>) -> i64 {
+    at_least_a_second(root, "ingest", "missing_after")
+}
+
+/// The one duration of a table, a minute unless it is written.
+fn at_least_a_second(root: &Table<'_, '_>, name: &'static str, key: &'static str) -> i64 {
+    let Some(table) = root.table(name) else { return MINUTE };
+    let nanos = table.parsed(key, DURATION, parse_nanos).map_or(MINUTE, |(nanos, _)| nanos);
+    table.refuse_others();
+    if nanos < SECOND {
+        table.problem(key, format!("{name}.{key} must be at least 1s"));
+    }
+    nanos
+}
+
+fn agents(root: &Table<'_, '_>) -> Vec<AgentEnrolment> {
+    let mut agents: Vec<AgentEnrolment> = Vec::new();
+    for table in root.tables("agent") {
+        let Some(agent) = agent(&table) else { continue };
+        if agents.iter().any(|other| (&other.site, &other.id) == (&agent.site, &agent.id)) {
+            table.problem("id", format!("agent {} of site {} is listed twice", agent.id, agent.site));
         }
-        let (Some(site), Some(id), Some(public_key)) = (site, id, public_key) else { continue };
-        if !seen.insert((site.value.clone(), id.value.clone())) {
-            reader.problem(id.place, format!("agent {} of site {} is listed twice", id.value, site.value));
-            continue;
-        }
-        let epoch = epoch.map_or(1, |at| at.value);
-        agents.push(AgentEnrolment { site: site.value, id: id.value, public_key: public_key.value, epoch });
+        agents.push(agent);
     }
     agents
+}
+
+fn agent(table: &Table<'_, '_>) -> Option<AgentEnrolment> {
+    for (key, what) in [("site", "id of the site"), ("id", "id of the agent"), ("public_key", "ed25519:...")] {
+        table.need(key, what);
+    }
+    let site = table.from_str::<SiteId>("site").map(|(site, _)| site);
+    let id = table.from_str::<AgentId>("id").map(|(id, _)| id);
+    let public_key = table.from_str::<PublicKey>("public_key").map(|(key, _)| key);
+    let epoch = table.integer("epoch").map_or(1, |(epoch, _)| epoch);
+    if epoch < 1 {
+        table.problem("epoch", "agent.epoch counts from 1");
+    }
+    table.refuse_others();
+    Some(AgentEnrolment { site: site?, id: id?, public_key: public_key?, epoch: u64::try_from(epoch).ok()? })
 }
 
 #[cfg(test)]
@@ -216,25 +231,32 @@ mod tests {
 
     #[test]
     fn every_problem_is_named_with_its_place() {
-        let text = "schema = 2\n[collector]\nstate_dri = \"x\"\nshards = \"ff-00\"\n[broker]\nurl = \"mqtt://plant:1883\"\n\
+        let text = "schema = 1\n[collector]\nstate_dri = \"x\"\nshards = \"ff-00\"\n[broker]\nurl = \"mqtt://plant:1883\"\n\
                     [settle]\nhour = \"10 parsec\"\n[[agent]]\nsite = \"S\"\n";
         let found = messages(text);
         let expect = [
-            ":1:10: schema = 2",
-            ":2:1: collector.state_dir is missing",
-            ":3:1: unknown key \"collector.state_dri\"; did you mean \"state_dir\"?",
-            ":4:10: collector.shards",
-            ":6:7: broker.url",
-            ":8:8: settle.hour",
-            ":9:1: agent.id is missing",
-            ":9:1: agent.public_key is missing",
-            ":10:8: agent.site",
+            (":2:1: ", "needs `state_dir`"),
+            (":3:1: ", "did you mean `state_dir`?"),
+            (":4:10: ", "`shards`"),
+            (":6:7: ", "insecure = true"),
+            (":8:8: ", "`hour`"),
+            (":9:1: ", "needs `id`"),
+            (":9:1: ", "needs `public_key`"),
+            (":10:8: ", "`site`"),
         ];
-        for part in expect {
-            let whole = format!("etc/collector.toml{part}");
-            assert!(found.iter().any(|line| line.starts_with(&whole)), "{whole} not in {found:#?}");
+        for (place, part) in expect {
+            let whole = format!("etc/collector.toml{place}");
+            let there = found.iter().any(|line| line.starts_with(&whole) && line.contains(part));
+            assert!(there, "{whole}{part} not in {found:#?}");
         }
         assert_eq!(found.len(), expect.len(), "{found:#?}");
+    }
+
+    #[test]
+    fn a_newer_file_says_that_alone() {
+        let found = messages("schema = 2\n[colector]\n");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("etc/collector.toml:1:10: schema = 2"), "{found:?}");
     }
 
     #[test]

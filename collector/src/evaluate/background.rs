@@ -75,7 +75,8 @@ impl Pipeline {
     }
 
     /// Looks at blocks that came since the last time: which kept windows do they touch?
-    fn examine(&self) -> Result<(), EvaluateError> {
+    pub(super) fn examine(&self) -> Result<(), EvaluateError> {
+        let _one_at_a_time = self.examined.lock().unwrap_or_else(PoisonError::into_inner);
         let mut from = self.derived.examined()?;
         let size = self.store.log.size();
         let mut latest: BTreeMap<(SiteId, WindowKind), Option<Timestamp>> = BTreeMap::new();
@@ -115,7 +116,12 @@ impl Pipeline {
                 Some((version, unit, window))
             });
             match found {
-                Some((version, unit, window)) => drop(self.evaluated(version, unit, &window, now)?),
+                Some((version, unit, window)) => {
+                    if let Err(error) = self.evaluated(version, unit, &window, now) {
+                        tracing::warn!(site = %key.site, unit = %key.unit, %error, "a stale result could not be worked out again");
+                        self.derived.freshen(&key)?;
+                    }
+                }
                 // The plant has no such window any more; its result stays as it was reported.
                 None => self.derived.freshen(&key)?,
             }
@@ -150,7 +156,10 @@ impl Pipeline {
             if !is_due(window.interval, late, now, &agents) || worked >= most {
                 break;
             }
-            self.window(version, unit, window, now)?;
+            if let Err(error) = self.window(version, unit, window, now) {
+                tracing::warn!(unit = %unit.id, start = %window.interval.start, %error, "a window could not be settled");
+                break;
+            }
             worked += 1;
             reached = window.interval.end;
         }

@@ -252,7 +252,8 @@ mod tests {
     #[test]
     fn a_part_of_a_piece_widens_the_bounds() {
         let half = Rational::new(5, 2).unwrap();
-        let found = counter::Count { low: half, high: Some(half), point: None, steps: std::collections::BTreeMap::new() };
+        let found =
+            counter::Count { low: half, high: Some(half), point: None, steps: std::collections::BTreeMap::new() };
         let count = Count::from(&found);
         assert_eq!((count.low, count.high), (Some(2), Some(3)));
     }

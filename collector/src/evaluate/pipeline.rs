@@ -18,8 +18,8 @@ use super::result::{Cause, Restated, WindowResult};
 use super::window::{Basis, Delivered, Standing, State, Why, grace, standing};
 use crate::config::Settle;
 use crate::ledger::PlantVersion;
-use crate::series::index::BlockRef;
 use crate::series::derived::{Derived, Kept, Key};
+use crate::series::index::BlockRef;
 use crate::series::read::{Bound, Read, Request, Wanted};
 use crate::series::{Series, SeriesError};
 use crate::store::Store;
@@ -41,6 +41,7 @@ pub struct Pipeline {
     pub(super) series: Arc<Series>,
     pub(super) derived: Derived,
     pub(super) settle: Settle,
+    pub(super) examined: Mutex<()>,
     passing: Mutex<BTreeMap<Key, Passing>>,
     wanted: Mutex<BTreeMap<Hash, Arc<Wanted>>>,
 }
@@ -93,7 +94,15 @@ impl Rested {
 impl Pipeline {
     /// A pipeline over a store that keeps results in `derived`.
     pub fn new(store: Store, series: Arc<Series>, derived: Derived, settle: Settle) -> Self {
-        Self { store, series, derived, settle, passing: Mutex::default(), wanted: Mutex::default() }
+        Self {
+            store,
+            series,
+            derived,
+            settle,
+            examined: Mutex::default(),
+            passing: Mutex::default(),
+            wanted: Mutex::default(),
+        }
     }
 
     /// The result of a window as it stands at `now`: the kept one while it holds, a new one otherwise.
@@ -104,12 +113,14 @@ impl Pipeline {
         window: &Window,
         now: Timestamp,
     ) -> Result<WindowResult, EvaluateError> {
+        self.examine()?;
         let key = key(version, unit, window);
         if let Some(kept) = self.derived.newest(&key)?
             && kept.plant == version.hash.to_string()
             && !self.derived.is_stale(&key)?
+            && let Some(shape) = as_shape(&kept)
         {
-            return Ok(serde_json::from_str(&kept.body)?);
+            return Ok(shape);
         }
         Ok(self.evaluated(version, unit, window, now)?.shape.clone())
     }
@@ -124,7 +135,7 @@ impl Pipeline {
     ) -> Result<Arc<Evaluated>, EvaluateError> {
         let key = key(version, unit, window);
         let late = grace(window.kind, &self.settle);
-        let fingerprint = self.ask(version, unit, window.interval, late, now, |series, asked| series.fingerprint(asked))?;
+        let fingerprint = self.ask(version, unit, window.interval, late, now, Series::fingerprint)?;
         if let Some(found) = self.remembered(&key, fingerprint, version.hash, now) {
             return Ok(found);
         }
@@ -159,7 +170,8 @@ impl Pipeline {
     fn remembered(&self, key: &Key, fingerprint: (u64, u64), plant: Hash, now: Timestamp) -> Option<Arc<Evaluated>> {
         let remembered = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
         let found = remembered.get(key)?;
-        let fresh = (0..FRESH).contains(&now.since(found.at)) && found.fingerprint == fingerprint && found.plant == plant;
+        let fresh =
+            (0..FRESH).contains(&now.since(found.at)) && found.fingerprint == fingerprint && found.plant == plant;
         fresh.then(|| Arc::clone(&found.evaluated))
     }
 
@@ -181,7 +193,7 @@ impl Pipeline {
         let judged = standing(window.interval, late, now, &agents, kept.as_ref().map(as_basis).as_ref(), &found);
         let named = Named { version, unit: &unit.id, data_version: &found.data_version, demo: read.demo };
         let shape = convert::window(&result, &named);
-        let shape = self.settle(key, shape, judged, kept, &found, &read, log_size, now)?;
+        let shape = self.settle(key, shape, judged, kept.as_ref(), &found, &read, log_size, now)?;
         let blocks = Rested::of(&read, result.evaluated);
         Ok(Evaluated { shape, result, blocks })
     }
@@ -193,7 +205,7 @@ impl Pipeline {
         key: &Key,
         mut shape: WindowResult,
         judged: Standing,
-        kept: Option<Kept>,
+        kept: Option<&Kept>,
         found: &Basis,
         read: &Read,
         log_size: u64,
@@ -206,14 +218,13 @@ impl Pipeline {
             }
             Standing::Kept => {
                 self.derived.freshen(key)?;
-                return Ok(kept.map_or(Ok(shape), |kept| serde_json::from_str(&kept.body))?);
+                return Ok(kept.map_or(shape.clone(), |kept| as_shape(kept).unwrap_or_else(|| named(shape, kept))));
             }
             Standing::Settle => State::Settled.name().clone_into(&mut shape.state),
             Standing::Restate(why) => {
                 State::Restated.name().clone_into(&mut shape.state);
-                let before = kept.as_ref();
-                shape.version = before.map_or(1, |kept| kept.version + 1);
-                shape.restates = before.map(|kept| Restated {
+                shape.version = kept.map_or(1, |kept| kept.version + 1);
+                shape.restates = kept.map(|kept| Restated {
                     version: kept.version,
                     data_version: kept.data_version.clone(),
                     cause: cause(why, kept, read),
@@ -239,7 +250,7 @@ impl Pipeline {
         }
         self.derived.freshen(key)?;
         // Another reader may have kept this version first; what is kept is what is answered.
-        Ok(self.derived.newest(key)?.map_or(Ok(shape), |kept| serde_json::from_str(&kept.body))?)
+        Ok(self.derived.newest(key)?.as_ref().and_then(as_shape).unwrap_or(shape))
     }
 
     /// The samples that a window of a work unit rests on.
@@ -251,7 +262,7 @@ impl Pipeline {
         ahead: i64,
         now: Timestamp,
     ) -> Result<Read, EvaluateError> {
-        self.ask(version, unit, window, ahead, now, |series, asked| series.read(asked))
+        self.ask(version, unit, window, ahead, now, Series::read)
     }
 
     /// Asks the series about a window of a work unit.
@@ -322,10 +333,15 @@ impl Pipeline {
         if view.missing.is_empty() && view.beyond.is_empty() {
             return Ok(view.newest_block_time);
         }
-        // The newest of the contiguous ones may be accounted for by a gap record; then the one before it counts.
-        let first = view.contiguous.saturating_sub(256).max(1);
-        let blocks = self.store.log.blocks(site, agent, view.epoch, first..=view.contiguous)?;
-        Ok(blocks.last().map(|block| block.window.end))
+        // The newest of the contiguous ones may be accounted for by a gap record; then one before it counts.
+        for back in [0, 15, 255] {
+            let first = view.contiguous.saturating_sub(back).max(1);
+            let blocks = self.store.log.blocks(site, agent, view.epoch, first..=view.contiguous)?;
+            if let Some(block) = blocks.last() {
+                return Ok(Some(block.window.end));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -374,21 +390,33 @@ fn basis(version: &PlantVersion, key: &Key, result: &WorkUnitResult, read: &Read
     Basis { data_version: Hash::of(text.as_bytes()).to_string(), plant, definitions }
 }
 
+/// A kept result as it was reported; `None` if another version of this program wrote it in another shape.
+fn as_shape(kept: &Kept) -> Option<WindowResult> {
+    serde_json::from_str(&kept.body).ok()
+}
+
+/// A result that was worked out again from the same inputs, with the name of the kept one.
+fn named(mut shape: WindowResult, kept: &Kept) -> WindowResult {
+    shape.version = kept.version;
+    shape.state.clone_from(&kept.state);
+    shape
+}
+
 fn as_basis(kept: &Kept) -> Basis {
-    Basis {
-        data_version: kept.data_version.clone(),
-        plant: kept.plant.clone(),
-        definitions: kept.definitions.clone(),
-    }
+    Basis { data_version: kept.data_version.clone(), plant: kept.plant.clone(), definitions: kept.definitions.clone() }
 }
 
 fn cause(why: Why, kept: &Kept, read: &Read) -> Cause {
     let late: Vec<String> = read.blocks.range(kept.log_size..).map(|(_, block)| block.hash.to_string()).collect();
     let (code, zh, en) = match why {
-        Why::PlantChanged => ("plant-changed", "工厂模型已更改".to_owned(), "the plant document was changed".to_owned()),
-        Why::DefinitionChanged => {
-            ("definition-changed", "定义或程序版本已更改".to_owned(), "a definition or the program was changed".to_owned())
+        Why::PlantChanged => {
+            ("plant-changed", "工厂模型已更改".to_owned(), "the plant document was changed".to_owned())
         }
+        Why::DefinitionChanged => (
+            "definition-changed",
+            "定义或程序版本已更改".to_owned(),
+            "a definition or the program was changed".to_owned(),
+        ),
         Why::LateBlocks => (
             "late-blocks",
             format!("结算后收到 {} 个迟到数据块", late.len()),

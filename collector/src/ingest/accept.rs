@@ -1,8 +1,8 @@
 //! Whether a message is what it claims to be, and what it means for its agent's chain. No I/O: the log is asked
 //! through a closure, and storing, acknowledging and asking are the caller's.
 //!
-//! The order: topic, size and structure, enrolment, signature, place in the chain. Whatever fails the first four
-//! changes nothing but a counter and the quarantine.
+//! The order: enrolment, size and structure, the topic against the signed header, signature, place in the chain.
+//! Whatever fails before the signature changes nothing but a counter and the quarantine.
 
 use std::collections::BTreeMap;
 
@@ -148,17 +148,21 @@ pub(crate) fn judge<E>(
     bytes: Vec<u8>,
     stored: impl Fn(&Header) -> Result<Vec<Hash>, E>,
 ) -> Result<(Judgement, bool), E> {
-    let opened = match block::open(&bytes, &Limits::default()) {
-        Ok(opened) => opened,
-        Err(error) => return Ok((Judgement::Refuse(Refusal::Structure(error)), false)),
-    };
-    if let Err(error) = topic.admits_header(&opened.header) {
-        return Ok((Judgement::Refuse(Refusal::Topic(error)), false));
-    }
     let Some(chain) = chains.get_mut(&(topic.site.clone(), topic.agent.clone())) else {
         let refusal = Refusal::NotEnrolled { site: topic.site.clone(), agent: topic.agent.clone() };
         return Ok((Judgement::Refuse(refusal), false));
     };
+    let opened = match block::open(&bytes, &Limits::default()) {
+        Ok(opened) => opened,
+        Err(error) => {
+            let header = header_of_broken(&bytes).filter(|header| topic.admits_header(header).is_ok());
+            let news = header.is_some_and(|header| chain.note_broken(&header, &bytes, &error.to_string()));
+            return Ok((Judgement::Refuse(Refusal::Structure(error)), news));
+        }
+    };
+    if let Err(error) = topic.admits_header(&opened.header) {
+        return Ok((Judgement::Refuse(Refusal::Topic(error)), false));
+    }
     if let Err(error) = opened.verify(&chain.public_key) {
         let ours = opened.key_id == chain.public_key.key_id();
         let news = ours && chain.note_broken(&opened.header, &bytes, &error.to_string());
@@ -186,6 +190,13 @@ pub(crate) fn judge<E>(
         verdict => Judgement::Store { block: Box::new(NewBlock { header, hash, bytes }), verdict },
     };
     Ok((judgement, false))
+}
+
+/// The header of a block that cannot be opened, where that much can be read. Unverified.
+fn header_of_broken(bytes: &[u8]) -> Option<Header> {
+    let (preamble, rest) = bytes.split_at_checked(block::PREAMBLE_BYTES)?;
+    let length = u32::from_be_bytes(*preamble.last_chunk()?);
+    Header::decode(rest.get(..usize::try_from(length).ok()?)?).ok()
 }
 
 /// When the agent was asked for something last, and when its chain last moved: so that asking stays rare.
@@ -224,8 +235,94 @@ impl Asking {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use shopfloor::time::{Interval, MINUTE};
+    use shopfloor::wire::block::seal;
+    use shopfloor::wire::header::{ClockState, FORMAT, Marks};
+    use shopfloor::wire::sign::SecretKey;
+    use shopfloor::wire::topic::Channel;
+
     use super::*;
-    use shopfloor::time::MINUTE;
+
+    fn key() -> SecretKey {
+        SecretKey::from_seed([1; 32])
+    }
+
+    fn topic() -> Topic {
+        Topic::new("site".parse().unwrap(), "edge".parse().unwrap(), Channel::Block)
+    }
+
+    fn chains() -> BTreeMap<AgentKey, Chain> {
+        let topic = topic();
+        BTreeMap::from([((topic.site, topic.agent), Chain::new(key().public(), Session::new(1)))])
+    }
+
+    fn first_block() -> Vec<u8> {
+        let at = Timestamp::from_secs(1_795_564_800);
+        let header = Header {
+            format: FORMAT,
+            site: topic().site,
+            agent: topic().agent,
+            epoch: 1,
+            sequence: 1,
+            prev_block_hash: Hash::ZERO,
+            config_hash: Hash::of(b"map"),
+            plan_hash: None,
+            software: "test".into(),
+            boot_id: [0; 16],
+            window: Interval { start: at, end: at },
+            monotonic: (0, 0),
+            clock: ClockState::default(),
+            first_sample: 1,
+            sample_count: 0,
+            quality_counts: [0; 3],
+            drops: BTreeMap::new(),
+            gaps: Vec::new(),
+            marks: Marks::default(),
+            sections: Vec::new(),
+        };
+        seal(header, &[], &key()).unwrap().bytes
+    }
+
+    fn judged(chains: &mut BTreeMap<AgentKey, Chain>, bytes: Vec<u8>) -> (Judgement, bool) {
+        let Ok(judged) = judge(chains, &topic(), bytes, |_| Ok::<_, Infallible>(Vec::new()));
+        judged
+    }
+
+    #[test]
+    fn no_cut_and_no_changed_byte_is_taken_and_none_changes_the_chain() {
+        let mut chains = chains();
+        let before = chains.values().next().unwrap().session.clone();
+        let block = first_block();
+        for length in 0..block.len() {
+            let (judgement, _) = judged(&mut chains, block[..length].to_vec());
+            assert!(matches!(judgement, Judgement::Refuse(Refusal::Structure(_))), "{length}: {judgement:?}");
+        }
+        for at in 0..block.len() {
+            let mut changed = block.clone();
+            changed[at] ^= 0x10;
+            let (judgement, _) = judged(&mut chains, changed);
+            assert!(matches!(judgement, Judgement::Refuse(_)), "{at}: {judgement:?}");
+        }
+        assert_eq!(chains.values().next().unwrap().session, before);
+        let (judgement, _) = judged(&mut chains, block);
+        assert!(matches!(judgement, Judgement::Store { .. }), "{judgement:?}");
+    }
+
+    #[test]
+    fn a_broken_block_is_given_up_at_the_third_same_copy_and_forgotten_when_the_true_one_comes() {
+        let mut chains = chains();
+        let refused = |chains: &BTreeMap<AgentKey, Chain>| chains.values().next().unwrap().refused().len();
+        let broken = |byte: u8| [&first_block()[..], &[byte]].concat();
+        for (byte, news) in [(1, false), (2, false), (1, false), (1, false), (1, true), (1, false)] {
+            let (_, told) = judged(&mut chains, broken(byte));
+            assert_eq!(told, news, "another forgery in between starts the count again");
+        }
+        assert_eq!(refused(&chains), 1);
+        judged(&mut chains, first_block());
+        assert_eq!(refused(&chains), 0);
+    }
 
     #[test]
     fn missing_ranges_are_asked_for_after_a_while_and_not_too_often() {

@@ -405,7 +405,7 @@ fn hashes_of(log: &Log, pending: &Batch, header: &Header) -> Result<Vec<Hash>, L
 }
 
 /// The session that was stored with the last blocks of the enrolled epoch; rebuilt from the blocks if it is lost.
-fn restore_session(log: &Log, enrolled: &AgentEnrolment) -> Result<Session, LogError> {
+pub(crate) fn restore_session(log: &Log, enrolled: &AgentEnrolment) -> Result<Session, LogError> {
     if let Some(bytes) = log.session(&enrolled.site, &enrolled.id, enrolled.epoch)? {
         match Session::decode(&bytes) {
             Ok(session) => return Ok(session),

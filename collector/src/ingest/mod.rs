@@ -28,7 +28,7 @@ use crate::store::Store;
 use engine::Engine;
 use mqtt::{Address, Incoming};
 
-pub(crate) use engine::rebuild_session;
+pub(crate) use engine::{rebuild_session, restore_session};
 
 /// Messages of one transaction, at most.
 const BATCH_MAX: usize = 64;

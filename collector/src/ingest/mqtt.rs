@@ -5,6 +5,7 @@
 //! thrown away and a new one is made: nothing in it is worth keeping, because acknowledgements are state that is
 //! published anew at every connect, and agents send again what was not acknowledged.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use crate::metrics::Metrics;
 
 /// Messages that wait to be examined, at most; see [`WAITING_KIB_MAX`].
 const WAITING_MAX: usize = 4096;
-/// Their payloads in KiB, at most. Beyond either bound the link waits for [`FULL_PATIENCE`] and then drops the
-/// message unacknowledged, which is counted; its agent sends it again.
+/// Their payloads in KiB, at most. Beyond either bound the link waits once for [`FULL_PATIENCE`] and then drops
+/// messages unacknowledged until there is room again; they are counted, and their agents send them again.
 const WAITING_KIB_MAX: usize = 64 << 10;
 const FULL_PATIENCE: Duration = Duration::from_secs(5);
 /// Requests to the client that wait for its next poll; a publish beyond them is tried again later.
@@ -95,7 +96,8 @@ pub(crate) fn connect(
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let link = Link { client: Arc::default(), connected: Arc::new(watch::channel(false).0) };
     let room = Arc::new(Semaphore::new(WAITING_KIB_MAX));
-    let task = Poller { address, link: link.clone(), sender, room, metrics, token };
+    let full = AtomicBool::new(false);
+    let task = Poller { address, link: link.clone(), sender, room, metrics, token, full };
     tokio::spawn(task.run());
     (link, receiver)
 }
@@ -107,6 +109,8 @@ struct Poller {
     room: Arc<Semaphore>,
     metrics: Metrics,
     token: CancellationToken,
+    /// The last message found no room: the next ones are not waited for, so that the link stays alive.
+    full: AtomicBool,
 }
 
 impl Poller {
@@ -185,9 +189,12 @@ impl Poller {
             };
             self.sender.send(Incoming::Message(message)).await.ok()
         };
-        if tokio::time::timeout(FULL_PATIENCE, queue).await.is_err() {
+        let patience = if self.full.load(Ordering::Relaxed) { Duration::ZERO } else { FULL_PATIENCE };
+        let full = tokio::time::timeout(patience, queue).await.is_err();
+        if full {
             self.metrics.dropped_unacknowledged.inc();
         }
+        self.full.store(full, Ordering::Relaxed);
     }
 
     fn options(&self) -> MqttOptions {

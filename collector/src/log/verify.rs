@@ -1,6 +1,7 @@
 //! Reads the whole log again and checks it: hashes, signatures, leaves, tree, checkpoints.
 
 use std::fmt;
+use std::sync::PoisonError;
 
 use rusqlite::params;
 use shopfloor::evidence::checkpoint::Checkpoint;
@@ -74,11 +75,16 @@ impl Log {
     ) -> Result<LogReport, LogError> {
         let mut report = LogReport::default();
         let mut frontier = Frontier::new();
+        // The log as it was when this began: it may be growing.
+        let head = self.head.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let newest = head.checkpoint.as_ref().map_or(0, |(size, ..)| *size);
         let mut checkpoints = self.checkpoints(&mut report, checkpoint_key)?;
+        checkpoints.retain(|checkpoint| checkpoint.size <= newest);
         checkpoints.sort_by_key(|checkpoint| checkpoint.size);
         let mut checkpoints = checkpoints.into_iter().peekable();
         for month in self.months() {
             let (mut from, last) = leaf_range(&month)?;
+            let last = last.min(head.size);
             while from < last {
                 let to = last.min(from + STEP);
                 let leaves = leaves(&month, from, to)?;
@@ -113,7 +119,7 @@ impl Log {
         if checkpoints.next().is_some() {
             report.fault(None, format!("a checkpoint names more than the {} leaves that are there", frontier.size()));
         }
-        if (self.size(), self.root()) != (frontier.size(), frontier.root()) {
+        if (head.size, head.root) != (frontier.size(), frontier.root()) {
             report.fault(None, "the stored nodes of the tree do not follow from the leaves");
         }
         Ok(report)

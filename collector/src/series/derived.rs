@@ -198,11 +198,7 @@ impl Derived {
 
     /// Marks as stale what blocks touch that were not there when it was made: `touched` are a site's blocks with the
     /// stretch of time that they may change, by kind of window. Remembers that the log was examined up to `log_size`.
-    pub fn examine(
-        &self,
-        touched: &[(SiteId, WindowKind, Interval)],
-        log_size: u64,
-    ) -> Result<(), DerivedError> {
+    pub fn examine(&self, touched: &[(SiteId, WindowKind, Interval)], log_size: u64) -> Result<(), DerivedError> {
         let mut connection = self.lock();
         let mut write = || -> rusqlite::Result<()> {
             let transaction = connection.transaction()?;
@@ -212,12 +208,7 @@ impl Derived {
                         "INSERT OR IGNORE INTO stale SELECT DISTINCT site, unit, kind, starts, ends FROM result
                          WHERE site = ?1 AND kind = ?2 AND starts < ?3 AND ends > ?4",
                     )?
-                    .execute(params![
-                        site.as_str(),
-                        kind.code(),
-                        interval.end.as_nanos(),
-                        interval.start.as_nanos()
-                    ])?;
+                    .execute(params![site.as_str(), kind.code(), interval.end.as_nanos(), interval.start.as_nanos()])?;
             }
             transaction.execute("UPDATE examined SET log_size = ?1", [log_size.cast_signed()])?;
             transaction.commit()
@@ -239,7 +230,8 @@ impl Derived {
     pub fn stale(&self, limit: usize) -> Result<Vec<Key>, DerivedError> {
         let connection = self.lock();
         let read = || -> rusqlite::Result<Vec<Option<Key>>> {
-            let mut statement = connection.prepare_cached("SELECT site, unit, kind, starts, ends FROM stale LIMIT ?1")?;
+            let mut statement =
+                connection.prepare_cached("SELECT site, unit, kind, starts, ends FROM stale LIMIT ?1")?;
             statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], from_row)?.collect()
         };
         let found = read().map_err(|source| self.failed("read stale results", source))?;
@@ -285,9 +277,8 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let layout: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if layout != LAYOUT {
-        connection.execute_batch(
-            "DROP TABLE IF EXISTS result; DROP TABLE IF EXISTS stale; DROP TABLE IF EXISTS examined;",
-        )?;
+        connection
+            .execute_batch("DROP TABLE IF EXISTS result; DROP TABLE IF EXISTS stale; DROP TABLE IF EXISTS examined;")?;
         connection.pragma_update(None, "user_version", LAYOUT)?;
     }
     connection.execute_batch(

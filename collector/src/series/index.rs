@@ -89,8 +89,7 @@ impl Index {
         for hour in hours(interval) {
             let key = (site.clone(), agent.clone(), hour);
             self.load(&mut held, &key)?;
-            let touches =
-                |block: &&BlockRef| block.window.end >= interval.start && block.window.start <= interval.end;
+            let touches = |block: &&BlockRef| block.window.end >= interval.start && block.window.start <= interval.end;
             if let Some(bucket) = held.hours.get(&key) {
                 for block in bucket.blocks.values().filter(touches) {
                     found.insert((block.window.start, block.sequence, block.log_index), block.clone());

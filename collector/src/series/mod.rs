@@ -24,8 +24,9 @@ use crate::log::{Log, LogError};
 use cache::Cache;
 use index::Index;
 
-/// Bytes of decoded blocks that are held unless stated otherwise: about two days of eight work units.
-pub const CACHE_BYTES: usize = 192 << 20;
+/// Bytes of decoded blocks that are held unless stated otherwise: about two days of eight work units
+/// that are scanned every 10 s.
+pub const CACHE_BYTES: usize = 128 << 20;
 
 /// Among these epochs and first sequences the first block of an agent is looked for; one that begins later, because
 /// all of them were evicted, has no first instant here.

@@ -139,6 +139,7 @@ impl Series {
         let mut runs: BTreeMap<TagName, Vec<Sample>> = BTreeMap::new();
         let near = request.near();
         self.gather(request, near, &mut runs, &mut read)?;
+        self.reach_stale(request, near.start, &mut runs, &mut read)?;
         self.look_back(request, near.start, &mut runs, &mut read)?;
         if end == window.end {
             self.look_ahead(request, near.end, &mut runs, &mut read)?;
@@ -174,6 +175,22 @@ impl Series {
                 }
                 read.blocks.insert(reference.log_index, reference);
             }
+        }
+        Ok(())
+    }
+
+    /// Tags that are scanned seldom hold long: their last sample before the window may lie further back.
+    fn reach_stale(
+        &self,
+        request: &Request<'_>,
+        from: Timestamp,
+        runs: &mut BTreeMap<TagName, Vec<Sample>>,
+        read: &mut Read,
+    ) -> Result<(), SeriesError> {
+        let stale = runs.values().flatten().map(|sample| sample.stale_after).max().unwrap_or(0);
+        let start = request.window.start.plus(-stale.min(ACROSS_MAX)).plus(-MARGIN);
+        if start < from {
+            self.gather(request, Interval { start, end: from }, runs, read)?;
         }
         Ok(())
     }
@@ -214,10 +231,7 @@ impl Series {
         let end = request.window.end;
         let (mut start, mut opened) = (from, 0);
         let last = request.late().min(end.plus(ACROSS_MAX)).min(request.now);
-        while start < last
-            && opened < OPENED_MAX
-            && !all_have(request, runs, |sample| sample.at >= end)
-        {
+        while start < last && opened < OPENED_MAX && !all_have(request, runs, |sample| sample.at >= end) {
             let hour = Interval { start, end: start.plus(HOUR).min(last) };
             let before = read.blocks.len();
             self.gather(request, hour, runs, read)?;
@@ -259,7 +273,8 @@ impl Series {
             return Ok(decoded);
         };
         let tags = used(&map, wanted);
-        let sections: BTreeSet<_> = tags.iter().map(|(_, index)| map.tags[usize::from(*index)].section.clone()).collect();
+        let sections: BTreeSet<_> =
+            tags.iter().map(|(_, index)| map.tags[usize::from(*index)].section.clone()).collect();
         for section in sections {
             if !opened.header.sections.iter().any(|entry| entry.name == section) {
                 continue;
@@ -284,11 +299,7 @@ fn used(map: &RegisterMap, wanted: &BTreeSet<TagName>) -> Vec<(TagName, u16)> {
     indexed.filter(|(tag, _)| wanted.contains(&tag.name)).map(|(tag, index)| (tag.name.clone(), index)).collect()
 }
 
-fn all_have(
-    request: &Request<'_>,
-    runs: &BTreeMap<TagName, Vec<Sample>>,
-    holds: impl Fn(&Sample) -> bool,
-) -> bool {
+fn all_have(request: &Request<'_>, runs: &BTreeMap<TagName, Vec<Sample>>, holds: impl Fn(&Sample) -> bool) -> bool {
     let good = |sample: &Sample| sample.quality() != Quality::Bad && holds(sample);
     request.counters.iter().all(|tag| runs.get(tag).is_some_and(|run| run.iter().any(good)))
 }

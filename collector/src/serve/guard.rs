@@ -85,8 +85,15 @@ mod tests {
         for host in ["localhost", "localhost:8080", "127.0.0.1:1", "[::1]:80", "127.9.9.9"] {
             assert!(is_loopback_name(host), "{host}");
         }
-        for host in ["", "evil.example", "evil.example:80", "localhost.evil.example", "10.0.0.1", "a b", "127.0.0.1.nip.example"]
-        {
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:80",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "a b",
+            "127.0.0.1.nip.example",
+        ] {
             assert!(!is_loopback_name(host), "{host}");
         }
     }

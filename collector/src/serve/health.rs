@@ -49,7 +49,14 @@ pub async fn health(State(serving): State<Arc<Serving>>) -> Response {
     let connected = gauge(&serving, "collector_mqtt_connected");
     let checks = vec![
         check("log", readable, "日志可读", "the log can be read", "日志不可读", "the log cannot be read"),
-        check("disk", !refuses, "磁盘可写", "the disk takes writes", "磁盘拒绝写入, 暂停确认", "the disk refuses writes, nothing is acknowledged"),
+        check(
+            "disk",
+            !refuses,
+            "磁盘可写",
+            "the disk takes writes",
+            "磁盘拒绝写入, 暂停确认",
+            "the disk refuses writes, nothing is acknowledged",
+        ),
         check(
             "broker",
             connected != Some(false),

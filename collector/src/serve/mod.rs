@@ -104,7 +104,7 @@ impl Serving {
         derived.made_by(&software())?;
         let series = Arc::new(Series::new(store.log.clone(), store.ledger.clone(), CACHE_BYTES));
         let pipeline = Arc::new(Pipeline::new(store.clone(), series.clone(), derived, config.settle));
-        let keys = config.agents.iter().map(|agent| ((agent.site.clone(), agent.id.clone()), agent.public_key.clone()));
+        let keys = config.agents.iter().map(|agent| ((agent.site.clone(), agent.id.clone()), agent.public_key));
         Ok(Self {
             store,
             series,
@@ -147,7 +147,7 @@ impl Serving {
 
     /// The key that an agent's blocks are signed with.
     pub fn public_key(&self, site: &SiteId, agent: &AgentId) -> Option<PublicKey> {
-        self.keys.get(&(site.clone(), agent.clone())).cloned()
+        self.keys.get(&(site.clone(), agent.clone())).copied()
     }
 
     /// The register map that an agent's newest block cites, if it has arrived.
@@ -198,14 +198,20 @@ pub fn router(serving: Arc<Serving>, loopback: bool) -> Router {
     let (routes, openapi) = api::routes();
     let document = openapi.to_pretty_json().unwrap_or_default();
     let routes = routes
-        .route("/api/openapi.json", axum::routing::get(move || async move {
-            ([(axum::http::header::CONTENT_TYPE, "application/json")], document)
-        }))
+        .route(
+            "/api/openapi.json",
+            axum::routing::get(
+                move || async move { ([(axum::http::header::CONTENT_TYPE, "application/json")], document) },
+            ),
+        )
         .fallback(web::fallback)
         .method_not_allowed_fallback(|| async { ApiError::method() })
         .with_state(serving);
     let routes = if loopback { routes.layer(middleware::from_fn(guard::only_loopback_names)) } else { routes };
-    routes.layer(middleware::from_fn(guard::localize)).layer(middleware::from_fn(guard::protect)).layer(CompressionLayer::new())
+    routes
+        .layer(middleware::from_fn(guard::localize))
+        .layer(middleware::from_fn(guard::protect))
+        .layer(CompressionLayer::new())
 }
 
 async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
@@ -230,7 +236,8 @@ async fn tell(serving: Arc<Serving>) {
                 Err(TryRecvError::Closed) => return,
             }
         }
-        for told in gathered.take(|site, agent| live::units(&serving, site, agent), |site, agent| live::history(&serving, site, agent))
+        for told in gathered
+            .take(|site, agent| live::units(&serving, site, agent), |site, agent| live::history(&serving, site, agent))
         {
             // An error says that nobody listens.
             drop(serving.told.send(told));

@@ -45,10 +45,7 @@ pub async fn fallback(request: Request) -> Response {
     }
     match Dist::get("index.html") {
         Some(file) => answer("index.html", &file, request.headers()),
-        None => (
-            [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")],
-            NOT_BUILT,
-        )
+        None => ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], NOT_BUILT)
             .into_response(),
     }
 }

@@ -15,7 +15,7 @@ use shopfloor::register_map::{
     Area, DataType, GroupEntry, GroupKind, Origin, Place, Protocol, SourceAuth, SourceEntry, TagEntry, WordOrder,
 };
 use shopfloor::sample::StatusCode;
-use shopfloor::time::{Clock, Interval, ManualClock, Pending, SECOND, Timestamp, Wait, Worker};
+use shopfloor::time::{Clock, Interval, MINUTE, ManualClock, Pending, SECOND, Timestamp, Wait, Worker};
 use shopfloor::unit::Rational;
 use shopfloor::wire::block::{Sealed, seal};
 use shopfloor::wire::header::{ClockState, FORMAT, GapKind, GapRecord, Header, Marks, SectionName};
@@ -226,6 +226,27 @@ pub fn heard_minute(agent: &mut Agent, minute: i64, news: &[(i64, bool)]) -> Sea
     seal_minute(agent, minute, Vec::new(), vec![Group::Event(EventGroup { group: 0, life, columns })])
 }
 
+/// An agent that reads a meter every 15 minutes.
+pub fn meter() -> Agent {
+    let mut agent = agent();
+    let kind = GroupKind::Scan { interval: 15 * MINUTE };
+    agent.map.groups = vec![GroupEntry { source: 0, kind, stale_after: 45 * MINUTE }];
+    let mut energy = agent.map.tags.remove(3);
+    energy.group = 0;
+    agent.map.tags = vec![energy];
+    agent
+}
+
+/// The block with the meter's reading `n` quarters of an hour after the local midnight of 2026-11-25.
+pub fn quarter(agent: &mut Agent, n: i64, reading: i64) -> Sealed {
+    let minute = n * 15 - 8 * 60;
+    let at = vec![MORNING.plus(minute * MINUTE).as_nanos()];
+    let values = vec![Raw::Bits(u64::try_from(reading).unwrap())];
+    let columns = vec![ScanColumn { tag: 0, values, exceptions: Vec::new() }];
+    let group = ScanGroup { group: 0, request: at.clone(), response: at, columns };
+    seal_minute(agent, minute, Vec::new(), vec![Group::Scan(group)])
+}
+
 fn minute_with(agent: &mut Agent, minute: i64, gaps: Vec<GapRecord>) -> Sealed {
     let start = MORNING.plus(minute * 60 * SECOND);
     let times: Vec<i64> = (0..SCANS).map(|row| start.plus(row * 10 * SECOND).as_nanos()).collect();
@@ -297,7 +318,7 @@ impl Site {
         let base = format!("http://{}", collector.http_addr());
         let client = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(60)))
+            .timeout_global(Some(Duration::from_mins(1)))
             .build()
             .into();
         Self { clock, collector, token, store, base, client }
@@ -332,7 +353,9 @@ impl Site {
         let answer = self.raw(path, &[]).await;
         assert_eq!(answer.status(), status, "{path}: {}", answer.body());
         let body: Value = serde_json::from_str(answer.body()).unwrap();
-        for text in [&body["error"]["code"], &body["error"]["zh"], &body["error"]["en"], &body["error"]["what_next"]["en"]] {
+        for text in
+            [&body["error"]["code"], &body["error"]["zh"], &body["error"]["en"], &body["error"]["what_next"]["en"]]
+        {
             assert!(text.as_str().is_some_and(|text| !text.is_empty()), "{path}: {body}");
         }
         body["error"].clone()

@@ -294,7 +294,7 @@ async fn bad_input_67_weak_keys_and_non_canonical_signatures_are_refused() {
     let weak = "schema = 1\n[collector]\nstate_dir = \"s\"\n[[agent]]\nsite = \"x\"\nid = \"y\"\n\
                 public_key = \"ed25519:AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\n";
     let error = collector::config::parse(weak, "c.toml").unwrap_err().to_string();
-    assert!(error.starts_with("c.toml:7:14: agent.public_key"), "{error}");
+    assert!(error.starts_with("c.toml:7:14: `public_key`"), "{error}");
     assert!(error.contains("prime-order"), "{error}");
 
     let folder = tempfile::tempdir().unwrap();

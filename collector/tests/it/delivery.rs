@@ -182,6 +182,53 @@ async fn an_unknown_register_map_is_asked_for_and_the_block_is_kept_meanwhile() 
     stop(collector, token).await;
 }
 
+/// A collector that was restored from a backup acknowledges less than before; the agent, which has deleted what was
+/// acknowledged, says so in a signed record, and the end moves on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_goes_on_with_a_recorded_gap() {
+    let (folder, backup) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut agent = Agent::new("edge-01", 1);
+    let blocks: Vec<_> = (0..10).map(|_| agent.block()).collect();
+    let (first, token) = collector(folder.path(), &[&agent]).await;
+    let mut wire = Wire::connect(&first, &agent).await;
+    wire.deliver(&agent, &blocks[..5]).await;
+    drop(wire);
+    stop(first, token).await;
+    copy(&folder.path().join("state"), &backup.path().join("state"));
+    let (first, token) = collector(folder.path(), &[&agent]).await;
+    let mut wire = Wire::connect(&first, &agent).await;
+    let receipt = wire.deliver(&agent, &blocks).await;
+    drop(wire);
+    stop(first, token).await;
+
+    let (restored, token) = collector(backup.path(), &[&agent]).await;
+    let mut wire = Wire::connect(&restored, &agent).await;
+    wire.ack("the old end", |ack| ack.contiguous == 5).await;
+    let gone = GapRecord {
+        kind: GapKind::Restored,
+        sequences: Some((6, 10)),
+        interval: None,
+        last_block_hash: Some(blocks[9].hash),
+        detail: format!("{} {}", receipt.log_origin, receipt.log_index),
+    };
+    let next = agent.sealed(11, blocks[9].hash, vec![gone], "");
+    wire.send(&agent, &next).await;
+    wire.acked(11).await;
+    let view = restored.store().agents.agent(&site(), &agent.id).unwrap();
+    assert!(view.alarms.iter().any(|alarm| alarm.code == "log_restored"), "{view:?}");
+    stop(restored, token).await;
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_collectors_do_not_share_a_state_directory() {
     let folder = tempfile::tempdir().unwrap();

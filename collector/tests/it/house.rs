@@ -33,7 +33,13 @@ pub fn site() -> SiteId {
 
 /// A collector that listens on free ports, with its state in `folder`.
 pub async fn collector(folder: &Path, agents: &[&Agent]) -> (Collector, CancellationToken) {
-    let config = config::parse(&config_text(agents), folder.join("collector.toml").to_str().unwrap())
+    collector_on(folder, agents, "listen = \"127.0.0.1:0\"").await
+}
+
+/// The same with another `[broker]`.
+pub async fn collector_on(folder: &Path, agents: &[&Agent], broker: &str) -> (Collector, CancellationToken) {
+    let text = config_text(agents).replacen("listen = \"127.0.0.1:0\"", broker, 1);
+    let config = config::parse(&text, folder.join("collector.toml").to_str().unwrap())
         .unwrap_or_else(|errors| panic!("{errors}"));
     let token = CancellationToken::new();
     let collector = Collector::start(config, Arc::new(RealWait::new()), token.clone()).await.unwrap();

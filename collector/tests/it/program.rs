@@ -155,6 +155,47 @@ async fn commands_agree_about_what_was_stored() {
     );
 }
 
+/// A plant goes into the log through the running program and beside it, and says what differs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plant_is_imported_with_and_without_a_running_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), &[]).await;
+    let file = folder.path().join("plant.toml");
+    let example = include_str!("../../../shopfloor/plant.example.toml");
+    std::fs::write(&file, example).unwrap();
+    let plant = file.to_str().unwrap();
+
+    let (exit, rehearsal) = json(folder.path(), &["import", "--dry-run", plant]);
+    assert_eq!((exit, &rehearsal["log_index"]), (0, &Value::Null), "{rehearsal:#}");
+    let (exit, first) = json(folder.path(), &["import", plant]);
+    assert_eq!((exit, &first["log_index"], &first["replaces"]), (0, &Value::from(0), &Value::Null), "{first:#}");
+    let changes: Vec<&str> = first["changes"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+    assert!(changes.contains(&"+ work_unit grinder-01"), "{changes:?}");
+    let (_, again) = json(folder.path(), &["import", plant]);
+    assert_eq!(again["log_index"], Value::Null, "the same text is in force");
+    // What was imported is served.
+    let sites = ureq::get(format!("http://{}/api/v1/sites", program.http)).call().unwrap().body_mut().read_to_string();
+    assert!(sites.unwrap().contains("huzhou-bearing"));
+    program.stop().await;
+
+    std::fs::write(&file, example.replacen("micro_stop = \"2min\"", "micro_stop = \"3min\"", 1)).unwrap();
+    let (exit, second) = json(folder.path(), &["import", plant]);
+    assert_eq!((exit, &second["log_index"], &second["replaces"]), (0, &Value::from(1), &first["hash"]), "{second:#}");
+    assert_eq!(second["changes"], serde_json::json!(["~ work_unit grinder-01"]));
+    // The version before comes into force again as a version of its own.
+    std::fs::write(&file, example).unwrap();
+    let (_, third) = json(folder.path(), &["import", plant]);
+    assert_eq!((&third["log_index"], &third["replaces"]), (&Value::from(2), &second["hash"]));
+
+    std::fs::write(&file, example.replacen("[site]", "[site]\nidd = 1", 1)).unwrap();
+    let wrong = run(folder.path(), &["import", plant]);
+    assert_eq!(wrong.status.code(), Some(65));
+    let text = String::from_utf8(wrong.stderr).unwrap();
+    assert!(text.contains("plant.toml:7:1"), "{text}");
+    let (exit, report) = doctor(folder.path());
+    assert_eq!((exit, &report["log"]["documents"]), (0, &Value::from(3)), "{report:#}");
+}
+
 #[test]
 fn exit_codes_tell_usage_from_configuration_and_bad_input() {
     let folder = tempfile::tempdir().unwrap();
@@ -164,7 +205,7 @@ fn exit_codes_tell_usage_from_configuration_and_bad_input() {
     let wrong = run(folder.path(), &["check"]);
     assert_eq!(wrong.status.code(), Some(78));
     let text = String::from_utf8(wrong.stderr).unwrap();
-    assert!(text.contains("collector.toml:3:1") && text.contains("did you mean \"state_dir\""), "{text}");
+    assert!(text.contains("collector.toml:3:1") && text.contains("did you mean `state_dir`?"), "{text}");
     std::fs::write(folder.path().join("collector.toml"), config_text(&[])).unwrap();
     assert_eq!(run(folder.path(), &["doctor"]).status.code(), Some(74), "nothing is there yet");
     assert_eq!(run(folder.path(), &["--help"]).status.code(), Some(0));

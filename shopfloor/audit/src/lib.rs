@@ -101,7 +101,8 @@ pub enum Language {
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text).ok_or_else(|| format!("{text:?} is no instant; write it with its offset: 2026-11-25T08:00:00+08:00"))
+    Timestamp::parse(text)
+        .ok_or_else(|| format!("{text:?} is no instant; write it with its offset: 2026-11-25T08:00:00+08:00"))
 }
 
 fn nanos(text: &str) -> Result<i64, String> {

@@ -1,7 +1,5 @@
 //! A result as text for people and as JSON for programs; both from the same values, nothing is computed here.
 
-use std::fmt::Write;
-
 use serde_json::{Value, json};
 use shopfloor::counter::Count;
 use shopfloor::evaluate::WorkUnitResult;
@@ -18,7 +16,12 @@ pub fn text(result: &WorkUnitResult, plant: &Plant, lang: Language) -> String {
     let say = |zh: &'static str, en: &'static str| if lang == Language::Zh { zh } else { en };
     let mut lines = vec![format!("{} ({})", result.window.label, plant.site.time_zone_name), String::new()];
     for leaf in Leaf::ALL.into_iter().filter(|leaf| result.times.leaf(*leaf) != 0) {
-        lines.push(format!("  {:<6} {:>16} s  {}", leaf.code(), seconds(result.times.leaf(leaf)), say(leaf.zh(), leaf.en())));
+        lines.push(format!(
+            "  {:<6} {:>16} s  {}",
+            leaf.code(),
+            seconds(result.times.leaf(leaf)),
+            say(leaf.zh(), leaf.en())
+        ));
     }
     lines.push(String::new());
     lines.extend(result.formula.iter().map(|line| {
@@ -107,11 +110,10 @@ fn figure(figure: &Figure, lang: Language) -> String {
     };
     let show = |value: Option<Ratio>, none: &str| value.map_or_else(|| none.to_owned(), |ratio| percent(ratio.value()));
     let mut text = String::new();
-    let written = write!(text, "{} [{}, {}]", show(figure.point, "?"), percent(low.value()), show(figure.high, "…"));
-    if let (Ok(()), Some(reason)) = (written, &figure.reason) {
-        text += &format!(" ({})", sentence(reason, lang));
+    if let Some(reason) = &figure.reason {
+        text = format!(" ({})", sentence(reason, lang));
     }
-    text
+    format!("{} [{}, {}]{text}", show(figure.point, "?"), percent(low.value()), show(figure.high, "…"))
 }
 
 fn sentence(remark: &Remark, lang: Language) -> &str {

@@ -51,11 +51,11 @@ fn sample(fields: &Fields, stale_after: Option<i64>) -> Result<(TagName, Sample)
     let status = status(fields.get("status").map(String::as_str).unwrap_or_default(), text.is_empty())?;
     let stale_after = match fields.get("stale_after").filter(|text| !text.is_empty()) {
         Some(text) => duration::parse_nanos(text).ok_or_else(|| format!("stale_after {text:?} is no duration"))?,
-        None => stale_after.ok_or("no stale_after: how long a sample holds must be said; add the column or --stale-after")?,
+        None => stale_after
+            .ok_or("no stale_after: how long a sample holds must be said; add the column or --stale-after")?,
     };
     let value = (status.quality() != Quality::Bad).then(|| value(text));
-    let sample =
-        Sample { at, value, status, source_time: None, observed_time: at, request_time: None, stale_after };
+    let sample = Sample { at, value, status, source_time: None, observed_time: at, request_time: None, stale_after };
     Ok((tag, sample))
 }
 

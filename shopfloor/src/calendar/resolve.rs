@@ -125,7 +125,7 @@ impl Calendar {
 mod tests {
     use jiff::civil::{date, time};
 
-    use super::super::{Holiday, MakeUp, Maintenance, Shift, day};
+    use super::super::{Holiday, Maintenance, MakeUp, Shift, day};
     use super::*;
     use crate::time::{HOUR, MINUTE};
 

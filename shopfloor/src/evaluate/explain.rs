@@ -27,7 +27,8 @@ pub fn lines(result: &WorkUnitResult, all: Option<Amount>, scrap: Option<Amount>
         ("SQ", "不良品数", "scrap quantity", "SQ(end) - SQ(start)", &result.scrap),
         ("GQ", "合格品数", "good quantity", "PQ - SQ", &result.good),
     ];
-    lines.extend(counted.into_iter().filter_map(|(name, zh, en, how, count)| pieces(name, zh, en, how, count.as_ref())));
+    lines
+        .extend(counted.into_iter().filter_map(|(name, zh, en, how, count)| pieces(name, zh, en, how, count.as_ref())));
     let each = ideal_sum(result);
     lines.extend(all.map(|all| ideal("M", "全部产品的理想时间", "ideal time of all parts", &each, all.point)));
     let good = all.zip(scrap).and_then(|(all, scrap)| all.point?.checked_sub(scrap.point?));

@@ -23,9 +23,7 @@ mod quantity;
 mod result;
 mod windows;
 
-pub use result::{
-    Current, Definitions, FormulaLine, Input, ProductCount, Window, WindowKind, WorkUnitResult,
-};
+pub use result::{Current, Definitions, FormulaLine, Input, ProductCount, Window, WindowKind, WorkUnitResult};
 pub use windows::{span, windows};
 
 /// Why there is no answer at all. A figure that cannot be said is no error: see [`Figure::reason`].
@@ -45,7 +43,9 @@ pub enum EvaluateError {
         name: String,
     },
     /// The exact sums do not fit 128 bits.
-    #[error("evaluate work unit {0}: the exact sums do not fit 128 bits; look at the scales and modulus of its counters")]
+    #[error(
+        "evaluate work unit {0}: the exact sums do not fit 128 bits; look at the scales and modulus of its counters"
+    )]
     Overflow(WorkUnitId),
 }
 
@@ -75,7 +75,8 @@ pub fn work_unit(
     let profile = oee::profile(&unit.profile).ok_or_else(|| missing("profile", &unit.profile))?;
     let definition = oee::indicator("oee").expect("the OEE index is defined");
 
-    let evaluated = Interval { start: window.interval.start, end: window.interval.end.min(now).max(window.interval.start) };
+    let evaluated =
+        Interval { start: window.interval.start, end: window.interval.end.min(now).max(window.interval.start) };
     let planned = if evaluated.is_empty() { Vec::new() } else { calendar.planned(&plant.site.time_zone, evaluated) };
     let tags = Tags { unit, samples, now };
     let mut remarks = Vec::new();
@@ -96,10 +97,10 @@ pub fn work_unit(
     let coverage = coverage(&times);
     notice(&times, coverage, &factors.effectiveness, &profile, &mut remarks);
 
-    let current = timeline.segments.last().map(|segment| Current {
-        segment: whole_of_last(segment, &timeline.segments),
-        newest_sample: tags.newest(),
-    });
+    let current = timeline
+        .segments
+        .last()
+        .map(|segment| Current { segment: whole_of_last(segment, &timeline.segments), newest_sample: tags.newest() });
     let mut result = WorkUnitResult {
         window: window.clone(),
         evaluated,
@@ -240,7 +241,13 @@ fn coverage(times: &Times) -> Option<Ratio> {
     Ratio::new(whole(base - unknown), whole(base))
 }
 
-fn notice(times: &Times, coverage: Option<Ratio>, effectiveness: &Figure, profile: &Profile, remarks: &mut Vec<Remark>) {
+fn notice(
+    times: &Times,
+    coverage: Option<Ratio>,
+    effectiveness: &Figure,
+    profile: &Profile,
+    remarks: &mut Vec<Remark>,
+) {
     if coverage.is_some_and(|coverage| coverage.value() < profile.coverage_minimum) {
         note(
             remarks,

@@ -184,6 +184,8 @@ fn not_positive(cycle: &IdealCycle) -> Remark {
     Remark::new(
         "planned-run-time-not-positive",
         format!("产品 {product} 的单件计划时间为零或负数,性能率与 OEE 无法计算"),
-        format!("the planned run time per item of product {product} is zero or negative, so effectiveness and OEE are refused"),
+        format!(
+            "the planned run time per item of product {product} is zero or negative, so effectiveness and OEE are refused"
+        ),
     )
 }

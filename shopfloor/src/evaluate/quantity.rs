@@ -32,8 +32,15 @@ pub fn measure(plant: &Plant, tags: &Tags<'_>, interval: Interval, remarks: &mut
     let scrap = steps(tags, Role::Scrap, interval, remarks);
     let energy = steps(tags, Role::Energy, interval, remarks);
 
-    let not_counted = || Err(not_measured("production-not-measured", "产量没有计数点位", "no tag counts produced pieces"));
-    let no_scrap = || Err(not_measured("quality-not-measured", "没有不良品计数,合格品率未测量", "quality not measured: no tag counts scrap"));
+    let not_counted =
+        || Err(not_measured("production-not-measured", "产量没有计数点位", "no tag counts produced pieces"));
+    let no_scrap = || {
+        Err(not_measured(
+            "quality-not-measured",
+            "没有不良品计数,合格品率未测量",
+            "quality not measured: no tag counts scrap",
+        ))
+    };
     let ideal = |steps: &Option<Vec<Step>>, missing: Result<Amount, Remark>| match steps {
         Some(steps) => ideal_time(tags.unit, &runs, steps),
         None => Some(missing),
@@ -196,7 +203,8 @@ fn check_cycles(unit: &WorkUnit) -> Result<(), Remark> {
 /// Whether all pieces of the interval may be added: one product, or none named.
 fn one_measure(unit: &WorkUnit, runs: &Runs, interval: Interval) -> bool {
     let running = runs.within(Interval { start: interval.start, end: interval.end.plus(-1).max(interval.start) });
-    let per_item: BTreeSet<_> = running.iter().map(|r| product::of_product(unit, r.id(), interval.start).ok()).collect();
+    let per_item: BTreeSet<_> =
+        running.iter().map(|r| product::of_product(unit, r.id(), interval.start).ok()).collect();
     running.len() <= 1 || per_item.len() == 1 && !per_item.contains(&None)
 }
 
@@ -228,7 +236,12 @@ fn good(all: &Count, scrap: &Count, remarks: &mut Vec<Remark>) -> Option<Count> 
     Some(Count { low, high, point, steps: BTreeMap::new() })
 }
 
-fn by_product(unit: &WorkUnit, runs: &Runs, produced: Option<&[Step]>, scrap: Option<&[Step]>) -> Option<Vec<ProductCount>> {
+fn by_product(
+    unit: &WorkUnit,
+    runs: &Runs,
+    produced: Option<&[Step]>,
+    scrap: Option<&[Step]>,
+) -> Option<Vec<ProductCount>> {
     let of = |running: &Running, steps: Option<&[Step]>| {
         steps.map(|steps| {
             let own: Vec<Step> = steps.iter().filter(|step| runs.at(step.interval.start) == running).copied().collect();

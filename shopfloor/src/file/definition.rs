@@ -42,7 +42,7 @@ pub fn state_rule_table(table: &Table<'_, '_>) -> Option<StateRule> {
     let version = version(table);
     let title_zh = table.text("title_zh").map(|(text, _)| text).unwrap_or_default();
     let title_en = table.text("title_en").map(|(text, _)| text).unwrap_or_default();
-    let kind = table.need_text("kind").and_then(|(kind, span)| match kind.as_str() {
+    let kind = table.need_text("kind").and_then(|(kind, _)| match kind.as_str() {
         "enumeration" | "packml" | "okuma" | "mtconnect" => codes(table),
         "running-bit" => stopped(table).map(|stopped| RuleKind::RunningBit { stopped }),
         "power-threshold" => power(table),
@@ -51,7 +51,6 @@ pub fn state_rule_table(table: &Table<'_, '_>) -> Option<StateRule> {
             let hint = super::document::nearest(other, known)
                 .map_or_else(|| format!("allowed are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
             table.problem("kind", format!("unknown kind of state rule `{other}`; {hint}"));
-            drop(span);
             None
         }
     });
@@ -75,11 +74,13 @@ fn meanings(table: &Table<'_, '_>, key: &'static str) -> BTreeMap<Code, Meaning>
         let value = row.need("value", "the device's code").then(|| row.scalar("value")).flatten();
         let meaning = meaning(&row);
         row.refuse_others();
-        let (Some((value, span)), Some(meaning)) = (value, meaning) else { continue };
+        let (Some((value, _)), Some(meaning)) = (value, meaning) else { continue };
         let code = value.parse().map_or_else(|_| Code::Text(value.trim().to_ascii_uppercase()), Code::Integer);
         if found.insert(code, meaning).is_some() {
-            row.problem("value", format!("the code {value:?} stands twice under [[{}]]; a code has one meaning", row.path()));
-            drop(span);
+            row.problem(
+                "value",
+                format!("the code {value:?} stands twice under [[{}]]; a code has one meaning", row.path()),
+            );
         }
     }
     found
@@ -102,7 +103,10 @@ fn meaning(row: &Table<'_, '_>) -> Option<Meaning> {
 
 fn stopped(table: &Table<'_, '_>) -> Option<Meaning> {
     let Some(row) = table.table("stopped") else {
-        table.problem("stopped", "this kind of state rule needs [stopped] with leaf and cause: what a machine does that does not run");
+        table.problem(
+            "stopped",
+            "this kind of state rule needs [stopped] with leaf and cause: what a machine does that does not run",
+        );
         return None;
     };
     let meaning = meaning(&row);
@@ -199,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_rule_cannot_name_a_leaf_that_only_time_or_calendar_decide() {
-        let text = "id = \"x\"\nversion = 1\nkind = \"enumeration\"\n[[state]]\nvalue = 1\nleaf = \"MICRO\"\ncause = \"a\"\n";
+        let text =
+            "id = \"x\"\nversion = 1\nkind = \"enumeration\"\n[[state]]\nvalue = 1\nleaf = \"MICRO\"\ncause = \"a\"\n";
         let problems = state_rule(text, "x.toml").unwrap_err();
         assert!(problems.to_string().contains("`leaf` is \"MICRO\"; expected one of RUN DOWN"), "{problems}");
     }

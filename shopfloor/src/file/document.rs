@@ -103,7 +103,7 @@ impl<'a> Report<'a> {
 /// One table of the document; remembers which keys were asked for.
 pub struct Table<'t, 'a> {
     report: &'t Report<'a>,
-    table: &'t DeTable<'a>,
+    entries: &'t DeTable<'a>,
     span: Range<usize>,
     path: String,
     asked: RefCell<BTreeSet<&'static str>>,
@@ -115,7 +115,7 @@ pub type At<T> = (T, Range<usize>);
 impl<'t, 'a> Table<'t, 'a> {
     /// The table `path`, which begins at `span`.
     pub fn new(report: &'t Report<'a>, table: &'t DeTable<'a>, span: Range<usize>, path: impl Into<String>) -> Self {
-        Self { report, table, span, path: path.into(), asked: RefCell::default() }
+        Self { report, entries: table, span, path: path.into(), asked: RefCell::default() }
     }
 
     /// The report that its problems go to.
@@ -135,19 +135,19 @@ impl<'t, 'a> Table<'t, 'a> {
 
     /// Notes a problem with one of its keys, or with itself if the key is not there.
     pub fn problem(&self, key: &str, message: impl Into<String>) {
-        let span = self.table.get(key).map_or_else(|| self.span(), Spanned::span);
+        let span = self.entries.get(key).map_or_else(|| self.span(), Spanned::span);
         self.report.add(span, message);
     }
 
     /// The keys of a table whose keys are names, with their places.
     pub fn keys(&self) -> Vec<At<String>> {
-        self.table.keys().map(|key| (key.get_ref().to_string(), key.span())).collect()
+        self.entries.keys().map(|key| (key.get_ref().to_string(), key.span())).collect()
     }
 
     /// Refuses every key that nobody asked for, naming the nearest one that exists.
     pub fn refuse_others(&self) {
         let asked = self.asked.borrow();
-        for key in self.table.keys() {
+        for key in self.entries.keys() {
             let name = key.get_ref().as_ref();
             if asked.contains(name) {
                 continue;
@@ -164,12 +164,12 @@ impl<'t, 'a> Table<'t, 'a> {
     /// The raw value of a key, if present.
     pub fn get(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'a>>> {
         self.asked.borrow_mut().insert(key);
-        self.table.get(key)
+        self.entries.get(key)
     }
 
     /// A value whose key is a name of the document, not of the format.
     pub fn entry(&self, key: &str) -> Option<&'t Spanned<DeValue<'a>>> {
-        self.table.get(key)
+        self.entries.get(key)
     }
 
     /// A text, if present.
@@ -297,7 +297,7 @@ impl<'t, 'a> Table<'t, 'a> {
             return None;
         };
         let mut found = Vec::new();
-        for item in items.iter() {
+        for item in items {
             match item.get_ref() {
                 DeValue::String(text) => found.push((text.to_string(), item.span())),
                 other => self.wrong(key, "a text", other, item.span()),

@@ -61,7 +61,13 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn power(&mut self, inputs: &Inputs<'_>, running_at: Rational, stopped_below: Rational, stopped: &Meaning) -> Reading {
+    fn power(
+        &mut self,
+        inputs: &Inputs<'_>,
+        running_at: Rational,
+        stopped_below: Rational,
+        stopped: &Meaning,
+    ) -> Reading {
         let Some(Some(value)) = inputs.get(&Role::Power) else {
             self.running = None;
             return Reading::no_data();
@@ -109,9 +115,9 @@ fn running_bit(inputs: &Inputs<'_>, stopped: &Meaning) -> Reading {
         Some(Some(true)) => Reading::plain(Activity::Run, "running"),
         Some(Some(false)) => match (bit(Role::Fault), bit(Role::Setup)) {
             (Some(Some(true)), _) => Reading::plain(Activity::Down, "fault"),
-            (Some(None), _) => Reading::no_data(),
+            // What explains a stop cannot be read, so what the stop is cannot be said.
+            (Some(None), _) | (Some(Some(false)) | None, Some(None)) => Reading::no_data(),
             (_, Some(Some(true))) => Reading::plain(Activity::Setup, "setup"),
-            (_, Some(None)) => Reading::no_data(),
             _ => Reading::of(stopped),
         },
         _ => Reading::no_data(),
@@ -173,8 +179,10 @@ mod tests {
         let mut decoder = Decoder::new(&rule);
         let mut read = |text: &str| decoder.read(&Inputs::from([(Role::Power, Some(&number(text)))])).activity;
         let seen: Vec<_> = ["2.5", "3", "2.5", "2", "1.9", "2.5"].into_iter().map(&mut read).collect();
-        use Activity::{Idle, Run, Unknown};
-        assert_eq!(seen, [Unknown, Run, Run, Run, Idle, Idle]);
+        assert_eq!(
+            seen,
+            [Activity::Unknown, Activity::Run, Activity::Run, Activity::Run, Activity::Idle, Activity::Idle]
+        );
     }
 
     #[test]
@@ -182,9 +190,8 @@ mod tests {
         let rule = rule(RuleKind::RunningBit { stopped: meaning(Activity::Idle) });
         let mut decoder = Decoder::new(&rule);
         let (on, off) = (Value::Bool(true), Value::Bool(false));
-        let mut read = |running, fault| {
-            decoder.read(&Inputs::from([(Role::Running, running), (Role::Fault, fault)])).activity
-        };
+        let mut read =
+            |running, fault| decoder.read(&Inputs::from([(Role::Running, running), (Role::Fault, fault)])).activity;
         assert_eq!(read(Some(&on), None), Activity::Run);
         assert_eq!(read(Some(&off), Some(&on)), Activity::Down);
         assert_eq!(read(Some(&off), Some(&off)), Activity::Idle);

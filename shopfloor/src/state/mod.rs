@@ -39,16 +39,8 @@ pub enum Activity {
 
 impl Activity {
     /// All of them, in the order of their bits in an [`ActivitySet`].
-    pub const ALL: [Self; 8] = [
-        Self::Run,
-        Self::Down,
-        Self::External,
-        Self::Setup,
-        Self::Maintenance,
-        Self::Idle,
-        Self::Trial,
-        Self::Unknown,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Run, Self::Down, Self::External, Self::Setup, Self::Maintenance, Self::Idle, Self::Trial, Self::Unknown];
 
     /// Whether this is a stop that a minor stop can be: Down or External.
     pub const fn is_stop(self) -> bool {

@@ -102,7 +102,7 @@ fn segment(part: Interval, plan: &PlannedSpan, held: &Held, stop: Option<&Stop>)
         planned: plan.kind,
         shift: plan.shift.clone(),
         cause: held.reading.cause.clone(),
-        provisional: leaf == Leaf::Micro && stop.is_some_and(|stop| stop.may_be_long),
+        provisional: leaf == Leaf::Micro && stop.is_some_and(|stop| !stop.closed),
     }
 }
 
@@ -172,29 +172,29 @@ fn tally(bounds: &mut BTreeMap<Leaf, Bounds<i64>>, nanos: i64, set: LeafSet) {
 
 /// Walks the marks in order of time beside the segments.
 struct Marks {
-    marks: Vec<Mark>,
+    sorted: Vec<Mark>,
     next: usize,
     active: Vec<Mark>,
 }
 
 impl Marks {
     fn new(marks: &[Mark]) -> Self {
-        let mut marks = marks.to_vec();
-        marks.sort_by_key(|mark| mark.interval);
-        Self { marks, next: 0, active: Vec::new() }
+        let mut sorted = marks.to_vec();
+        sorted.sort_by_key(|mark| mark.interval);
+        Self { sorted, next: 0, active: Vec::new() }
     }
 
     /// Cuts `part` where marks begin or end, and says for each piece what the marks leave open there.
     fn each(&mut self, part: Interval, mut visit: impl FnMut(Interval, ActivitySet)) {
         let mut start = part.start;
         while start < part.end {
-            while let Some(mark) = self.marks.get(self.next).filter(|mark| mark.interval.start <= start) {
+            while let Some(mark) = self.sorted.get(self.next).filter(|mark| mark.interval.start <= start) {
                 self.active.push(*mark);
                 self.next += 1;
             }
             self.active.retain(|mark| mark.interval.end > start);
             let mut end = part.end;
-            if let Some(mark) = self.marks.get(self.next) {
+            if let Some(mark) = self.sorted.get(self.next) {
                 end = end.min(mark.interval.start);
             }
             end = self.active.iter().fold(end, |end, mark| end.min(mark.interval.end));

@@ -9,6 +9,7 @@ use crate::state::Activity;
 use crate::time::Interval;
 
 /// A stop.
+#[allow(clippy::struct_excessive_bools)] // four independent answers about one stop
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stop {
     /// From its first sample to the first sample of something else.
@@ -19,6 +20,8 @@ pub struct Stop {
     pub may_be_short: bool,
     /// Whether it may have lasted the threshold or longer.
     pub may_be_long: bool,
+    /// Whether both its ends were seen; of an open one the class is provisional.
+    pub closed: bool,
 }
 
 /// The stops of what the equipment says, in order.
@@ -47,6 +50,7 @@ pub fn find(equipment: &Equipment, threshold: i64) -> Vec<Stop> {
             minor: interval.nanos() < threshold,
             may_be_short: shortest < threshold,
             may_be_long: !closed || longest >= threshold,
+            closed,
         });
     }
     stops

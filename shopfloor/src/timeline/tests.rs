@@ -75,7 +75,8 @@ fn the_last_state_ends_with_coverage_and_not_with_the_window() {
 
 #[test]
 fn an_edge_lies_between_its_two_samples() {
-    let samples = [sample(0, "ACTIVE"), sample(10, "READY"), sample(20, "READY"), sample(30, "ACTIVE"), sample(40, "ACTIVE")];
+    let samples =
+        [sample(0, "ACTIVE"), sample(10, "READY"), sample(20, "READY"), sample(30, "ACTIVE"), sample(40, "ACTIVE")];
     let timeline = account(&samples, interval(0, 40), 0);
     assert_eq!(show(&timeline), "RUN10 IDLE20 RUN10");
     assert_eq!(bounds(&timeline, Leaf::Run), (10, 30));

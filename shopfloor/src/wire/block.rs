@@ -134,6 +134,8 @@ pub fn seal(draft: Header, sections: &[(SectionName, Vec<Group>)], key: &SecretK
         let failed = |source| BlockError::Section { name: name.clone(), source };
         count_into(&mut counts, groups, header.window.start);
         let plain = section::encode(groups).map_err(failed)?;
+        // What is sealed must be readable for ever, so it is read once before it is signed.
+        section::decode(&plain, limits.values_max).map_err(failed)?;
         let body = section::deflate(&plain).map_err(failed)?;
         let entry = SectionEntry {
             name: name.clone(),

@@ -46,7 +46,17 @@ fn every_rust_file_opens_by_saying_what_it_is() {
 
 #[test]
 fn shopfloor_does_no_io_and_reads_no_clock() {
-    let banned = ["std::fs", "std::net", "std::env", "SystemTime", "Instant::now", "Timestamp::now(", "Zoned::now", "tokio", "rand::"];
+    let banned = [
+        "std::fs",
+        "std::net",
+        "std::env",
+        "SystemTime",
+        "Instant::now",
+        "Timestamp::now(",
+        "Zoned::now",
+        "tokio",
+        "rand::",
+    ];
     let mut found = Vec::new();
     for (path, text) in rust_files("shopfloor/src") {
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {

@@ -266,7 +266,7 @@ fn windows_of_a_day_cover_it_without_overlap() {
         assert!(found.windows(2).all(|pair| pair[0].interval.end == pair[1].interval.start));
         let shifts = evaluate::windows(&plant, &unit, evaluate::WindowKind::Shift, day);
         assert!(shifts.iter().all(|shift| shift.shift.is_some() && shift.interval.nanos() > 8 * HOUR));
-        assert_eq!(shifts[0].business_date.to_string() < date.to_owned(), true);
+        assert!(shifts[0].business_date.to_string().as_str() < date);
         let days = evaluate::windows(&plant, &unit, evaluate::WindowKind::Day, day);
         assert_eq!((days.len(), days[0].interval, days[0].label.as_str()), (1, day, date));
     }

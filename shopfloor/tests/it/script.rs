@@ -99,8 +99,10 @@ impl Script {
             }
             ["rule", "codes", codes @ ..] => self.codes(codes)?,
             ["rule", "power", at, below] => {
-                self.own_rule(&format!("kind = \"power-threshold\"\nrunning_at = \"{at}\"\nstopped_below = \"{below}\"\n\
-                    stopped = {{ leaf = \"DOWN\", cause = \"stopped\" }}\n"));
+                self.own_rule(&format!(
+                    "kind = \"power-threshold\"\nrunning_at = \"{at}\"\nstopped_below = \"{below}\"\n\
+                    stopped = {{ leaf = \"DOWN\", cause = \"stopped\" }}\n"
+                ));
             }
             ["rule", name] => (*name).clone_into(&mut self.rule_name),
             ["roles", roles @ ..] => self.roles = roles.iter().map(|role| (*role).to_owned()).collect(),
@@ -125,7 +127,8 @@ impl Script {
                 self.ask(&plant, calendar::day(&plant.site.time_zone, date), None)?;
             }
             ["ask", ..] => {
-                let (window, now) = rest().split_once(" at ").map_or((rest(), None), |(window, now)| (window, Some(now)));
+                let (window, now) =
+                    rest().split_once(" at ").map_or((rest(), None), |(window, now)| (window, Some(now)));
                 let (start, end) = window.split_once("..").ok_or("start .. end")?;
                 let interval = Interval { start: self.time(start.trim())?, end: self.time(end.trim())? };
                 let now = now.map(|now| self.time(now)).transpose()?;
@@ -173,7 +176,8 @@ impl Script {
     }
 
     fn cycle(&mut self, product: &str, time: &str, items: &str) {
-        self.cycles += &format!("[[work_unit.ideal_cycle]]\nproduct = \"{product}\"\ntime = \"{time}\"\nitems = {items}\n");
+        self.cycles +=
+            &format!("[[work_unit.ideal_cycle]]\nproduct = \"{product}\"\ntime = \"{time}\"\nitems = {items}\n");
     }
 
     fn plant(&self) -> Result<Plant, String> {
@@ -205,7 +209,7 @@ impl Script {
         let stale_after = self.stale.unwrap_or(3 * every);
         let mut at = start;
         for item in items {
-            for value in expand(item)? {
+            for value in expand(item) {
                 if let Some(value) = value {
                     let sample = Sample {
                         at,
@@ -228,7 +232,8 @@ impl Script {
         let window = evaluate::span(plant, interval);
         let now = now.unwrap_or(interval.end.plus(24 * shopfloor::time::HOUR));
         let unit = "m".parse().expect("an id");
-        let result = evaluate::work_unit(plant, &unit, &self.samples, &window, now).map_err(|error| error.to_string())?;
+        let result =
+            evaluate::work_unit(plant, &unit, &self.samples, &window, now).map_err(|error| error.to_string())?;
         let sum: i64 = result.leaves().values().sum();
         if sum != result.evaluated.nanos() {
             return Err(format!("the leaves add up to {sum} ns, the window is {} ns", result.evaluated.nanos()));
@@ -298,7 +303,7 @@ const WEEK: &str = r#"["mon", "tue", "wed", "thu", "fri", "sat", "sun"]"#;
 
 /// The samples of one item of a series: outer `None` is no sample, inner `None` a Bad one.
 #[allow(clippy::option_option)]
-fn expand(item: &str) -> Result<Vec<Option<Option<Value>>>, String> {
+fn expand(item: &str) -> Vec<Option<Option<Value>>> {
     let (value, times) = match item.rsplit_once('x').map(|(value, times)| (value, times.parse::<usize>())) {
         Some((value, Ok(times))) => (value, times),
         _ => (item, 1),
@@ -306,7 +311,7 @@ fn expand(item: &str) -> Result<Vec<Option<Option<Value>>>, String> {
     let number = |text: &str| Rational::parse(text);
     if let Some((first, step)) = value.split_once('+').and_then(|(v, d)| Some((number(v)?, number(d)?))) {
         let series = (0..=times).map(|n| first.checked_add(step.checked_mul(Rational::integer(n as i128))?));
-        return Ok(series.map(|value| Some(value.map(Value::Exact))).collect());
+        return series.map(|value| Some(value.map(Value::Exact))).collect();
     }
     let value = match value {
         "_" => None,
@@ -315,7 +320,7 @@ fn expand(item: &str) -> Result<Vec<Option<Option<Value>>>, String> {
         "false" => Some(Some(Value::Bool(false))),
         text => Some(Some(number(text).map_or_else(|| Value::Text(text.to_owned()), Value::Exact))),
     };
-    Ok(vec![value; times])
+    vec![value; times]
 }
 
 /// Compares `point [low..high]`, where the bracket may be left out and `?` and `open` stand for no value.
@@ -344,7 +349,9 @@ fn span(expected: &[&str], nanos: i64) -> Outcome {
 fn nice(nanos: i64) -> String {
     let mut text = String::new();
     let mut rest = nanos;
-    for (unit, length) in [("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("ns", 1)] {
+    for (unit, length) in
+        [("h", 3_600_000_000_000), ("min", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("ns", 1)]
+    {
         if rest >= length {
             text += &format!("{}{unit}", rest / length);
             rest %= length;

@@ -4,4 +4,5 @@
 
 mod formulas;
 mod opcua;
+mod opcua_client;
 mod recordings;

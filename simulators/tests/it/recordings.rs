@@ -2,10 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use shopfloor::time::{SECOND, Timestamp};
+use opcua::types::Variant;
+use shopfloor::time::{SECOND, Timestamp, Wait};
+use simulators::lockstep::LockStep;
+use simulators::modbus_server::ModbusServer;
+use simulators::opcua_server::{OpcUaServer, Pace};
+use simulators::registers::WordOrder;
 use simulators::replay::energy::QUARTER;
-use simulators::replay::{Energy, Shdr};
+use simulators::replay::{Energy, EnergyMeter, Shdr, ShdrNodes};
+use tokio_modbus::Slave;
+use tokio_modbus::client::{Reader, tcp};
+
+use crate::opcua_client::Client;
 
 fn recording(name: &str) -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
@@ -46,4 +56,60 @@ fn a_turn_mill_in_four_connections() {
     assert!(execution.events().windows(2).all(|pair| pair[0].value != pair[1].value));
     let closest = execution.events().windows(2).map(|pair| pair[1].at.since(pair[0].at)).max();
     assert!(closest.is_some_and(|longest| longest > SECOND));
+}
+
+/// 31 days of the meter, read by a foreign client at the end of each quarter of an hour while time stands still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_month_of_the_meter_read_through_a_server_in_lock_step() {
+    let Some(text) = recording("steel-industry-energy.csv") else { return };
+    let start = Timestamp::parse("2018-01-01T00:00:00+09:00").unwrap();
+    let energy = Arc::new(Energy::read(&text, "Usage_kWh", start, QUARTER).unwrap().first(31 * 96));
+    let clock = LockStep::starting_at(start);
+    let meter = EnergyMeter::new(energy.clone(), 3, WordOrder::Cdab);
+    let server = ModbusServer::start(Arc::new(meter), Arc::new(clock.clone())).await.unwrap();
+    let mut client = tcp::connect_slave(server.addr(), Slave(3)).await.unwrap();
+    let mut worker = clock.worker();
+    let mut read = Vec::new();
+    for (end, _) in energy.rows() {
+        worker.until(end).await;
+        let words = client.read_holding_registers(0, 2).await.unwrap().unwrap();
+        read.push((end, u64::from(words[1]) << 16 | u64::from(words[0])));
+    }
+    assert_eq!(read, energy.rows().collect::<Vec<_>>());
+    assert_eq!(server.counters().writes(), 0);
+    server.stop().await;
+}
+
+/// The states of the turn-mill, with their source times, as a foreign client sees them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_turn_mills_states_arrive_with_their_source_times() {
+    let Some(text) = recording("okuma-multus-2022-08-08.shdr.txt") else { return };
+    let execution = Shdr::read(&text).unwrap().only(&["pexecution"]);
+    let expected: Vec<(i64, String)> = execution
+        .events()
+        .iter()
+        .filter(|event| event.recorded)
+        .map(|event| (event.at.as_nanos() / 100 + 116_444_736_000_000_000, event.value.clone()))
+        .collect();
+    let instants = execution.instants();
+    let nodes = Arc::new(ShdrNodes::new(Arc::new(execution)));
+    let before = instants[0].plus(-SECOND);
+    let server = OpcUaServer::start("okuma", nodes, before, Pace::Fast).await.unwrap();
+    let mut client = Client::connect(&server).await;
+    client.monitor(&["pexecution".to_owned()]).await;
+    client.tick(1).await;
+    for at in instants {
+        client.tick(server.step(at).unwrap()).await;
+    }
+    let last = server.tick(before).unwrap();
+    client.tick(last).await;
+    let seen = client.seen.lock().unwrap().clone();
+    let good = seen.into_iter().filter(|(_, _, status, _)| *status == 0);
+    let texts = good.map(|(_, value, _, time)| match value {
+        Some(Variant::String(text)) => (time, text.to_string()),
+        other => panic!("no text: {other:?}"),
+    });
+    assert_eq!(texts.collect::<Vec<_>>(), expected);
+    client.session.disconnect().await.unwrap();
+    server.stop().await;
 }

@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::recorder::{Recorder, error_chain};
 use crate::schedule::{Due, Rhythm, Schedule};
 use crate::source::Reading;
-use plan::{Request, Stretch, is_bits, width};
+use plan::{Request, Stretch, width};
 use transport::{Answer, Connection, Failure, ReadRequest, exception_status};
 
 /// A scan group of this device.
@@ -55,7 +55,8 @@ impl Modbus {
         recorder: Recorder,
         metrics: Metrics,
     ) -> Self {
-        let groups = requests.into_iter().filter_map(|(group, request)| Group::new(group, &request, &settings)).collect();
+        let groups =
+            requests.into_iter().filter_map(|(group, request)| Group::new(group, &request, &settings)).collect();
         let (backoff, retry_at) = (Backoff::new(reconnect_max), Timestamp::from_nanos(i64::MIN));
         Self { name, settings, groups, recorder, metrics, connection: None, backoff, retry_at, failing: false }
     }
@@ -189,18 +190,4 @@ impl Group {
         };
         self.columns.iter().map(column).collect()
     }
-}
-
-/// Whether the configuration's tags can be read at all: used by `check` to refuse what no plan could fetch.
-pub fn unreadable(settings: &config::Modbus) -> Vec<usize> {
-    let touches = |tag: &config::ModbusTag| {
-        let (first, end) = (u32::from(tag.address), u32::from(tag.address) + u32::from(width(tag)));
-        settings.forbidden.iter().any(|(area, from, to)| {
-            *area == tag.area && u32::from(*from) < end && first <= u32::from(*to)
-        })
-    };
-    let too_wide = |tag: &config::ModbusTag| {
-        width(tag) > if is_bits(tag.area) { settings.max_bits } else { settings.max_registers }
-    };
-    (0..settings.tags.len()).filter(|i| touches(&settings.tags[*i]) || too_wide(&settings.tags[*i])).collect()
 }

@@ -265,7 +265,9 @@ fn items(data: &[u8], area: Area, count: usize) -> Result<Answer, Failure> {
     let (announced, values) = data.split_first().ok_or_else(|| mismatch("no byte count"))?;
     if usize::from(*announced) != expected || values.len() != expected {
         let found = values.len();
-        return Err(mismatch(format!("byte count {announced} and {found} bytes, expected {expected} for {count} items")));
+        return Err(mismatch(format!(
+            "byte count {announced} and {found} bytes, expected {expected} for {count} items"
+        )));
     }
     if is_bits(area) {
         return Ok(Answer::Bits((0..count).map(|i| values[i / 8] >> (i % 8) & 1 == 1).collect()));

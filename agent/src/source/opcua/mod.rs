@@ -10,6 +10,7 @@
 mod map;
 mod subscription;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,11 @@ struct Subscribed {
     watched: Watched,
     /// Columns that the server does not monitor.
     refused: Vec<u16>,
+    /// Messages that are missing and were not sent again yet.
+    missing: BTreeSet<u32>,
+    missing_since: Option<Instant>,
+    /// The last life sign before the first of them.
+    missing_life: Option<i64>,
 }
 
 /// A session that is being polled.
@@ -143,8 +149,10 @@ impl OpcUa {
         };
         connection.close().await;
         // After the goodbye nothing can arrive any more that would look like life.
-        if matches!(over, Over::Broken(_)) {
-            subscribed.iter().for_each(|s| s.watched.lost());
+        for made in &subscribed {
+            if matches!(over, Over::Broken(_)) || !made.missing.is_empty() {
+                made.watched.lost(made.missing_life);
+            }
         }
         over
     }
@@ -218,7 +226,8 @@ impl OpcUa {
     ) -> Result<(), String> {
         session.read_namespace_array().await.map_err(|e| format!("reading the namespaces: {e}"))?;
         let publishing = self.settings.publishing_interval;
-        let counts = |time: Duration| u32::try_from(time.as_nanos().div_ceil(publishing.as_nanos().max(1))).unwrap_or(u32::MAX);
+        let counts =
+            |time: Duration| u32::try_from(time.as_nanos().div_ceil(publishing.as_nanos().max(1))).unwrap_or(u32::MAX);
         let keep_alive = counts(Duration::from_secs(1)).max(1);
         let lifetime = counts(LIFETIME).max(keep_alive.saturating_mul(3));
         for (group, tags) in &self.groups {
@@ -228,7 +237,7 @@ impl OpcUa {
                 .create_subscription(publishing, lifetime, keep_alive, NOTIFICATIONS_MAX, 0, true, watched.clone())
                 .await
                 .map_err(|e| format!("creating a subscription: {e}"))?;
-            let mut made = Subscribed { group: *group, id, watched, refused: Vec::new() };
+            let mut made = Subscribed::new(*group, id, watched);
             let columns = 0..u16::try_from(tags.len()).unwrap_or(u16::MAX);
             let created = self.monitor(session, &mut made, tags, &columns.collect::<Vec<_>>()).await;
             subscribed.push(made);
@@ -309,10 +318,14 @@ impl OpcUa {
                 () = stop.cancelled() => return Over::Stopped,
                 event = connection.events.recv() => match event {
                     Some(SessionPollResult::Reconnected(_)) => {
-                        if let Err(why) = self.reconnected(&connection.session, subscribed) {
+                        connected = true;
+                        let again = match self.reconnected(&connection.session, subscribed) {
+                            Ok(()) => self.republish(&connection.session, subscribed).await,
+                            Err(why) => Err(why),
+                        };
+                        if let Err(why) = again {
                             return Over::Broken(why);
                         }
-                        connected = true;
                     }
                     Some(SessionPollResult::ConnectionLost(status)) => {
                         self.metrics.read_failures.with_label_values(&[self.name.as_str(), "connection"]).inc();
@@ -323,7 +336,10 @@ impl OpcUa {
                     None => return Over::Broken("the client gave up".to_owned()),
                 },
                 Some(signal) = signals.recv() => {
-                    if let Err(why) = self.signalled(&connection.session, signal, subscribed).await {
+                    if let Err(why) = signalled(signal, subscribed) {
+                        return Over::Broken(why);
+                    }
+                    if let Err(why) = self.republish(&connection.session, subscribed).await {
                         return Over::Broken(why);
                     }
                 }
@@ -331,6 +347,11 @@ impl OpcUa {
                     let silent = subscribed.iter().any(|s| s.watched.last_activity().elapsed() > self.settings.silence);
                     if silent && connected {
                         return Over::Broken(format!("a subscription was silent for {:?}", self.settings.silence));
+                    }
+                    if connected {
+                        if let Err(why) = self.republish(&connection.session, subscribed).await {
+                            return Over::Broken(why);
+                        }
                     }
                     if Instant::now() >= nodes_again && connected {
                         if let Err(why) = self.ask_again(&connection.session, subscribed).await {
@@ -359,25 +380,30 @@ impl OpcUa {
         Ok(())
     }
 
-    async fn signalled(&self, session: &Session, signal: Signal, subscribed: &[Subscribed]) -> Result<(), String> {
-        match signal {
-            Signal::Over { status } => Err(format!("the server ended a subscription with status {status:08X}")),
-            Signal::Missing { group, first, last } => {
-                let Some(subscription) = subscribed.iter().find(|s| s.group == group) else { return Ok(()) };
-                if last.wrapping_sub(first) >= REPUBLISH_MAX {
-                    return Err(format!("messages {first} to {last} are missing"));
+    /// Asks for missing messages. While the connection is bad they stay missing and are asked for again; what the
+    /// server no longer has is lost, and so is what it does not send for as long as silence is borne.
+    async fn republish(&self, session: &Session, subscribed: &mut [Subscribed]) -> Result<(), String> {
+        for made in subscribed.iter_mut() {
+            while let Some(sequence) = made.missing.first().copied() {
+                match session.republish(made.id, sequence).await {
+                    Ok(message) => {
+                        tracing::info!(source = self.name, sequence, "a missing message was sent again");
+                        made.watched.republished(message);
+                        made.missing.pop_first();
+                    }
+                    Err(error) => {
+                        let overdue = made.missing_since.is_some_and(|since| since.elapsed() > self.settings.silence);
+                        if overdue || !is_connection(error.status()) {
+                            self.metrics.read_failures.with_label_values(&[self.name.as_str(), "republish"]).inc();
+                            return Err(format!("message {sequence} is missing and cannot be had again: {error}"));
+                        }
+                        return Ok(());
+                    }
                 }
-                for sequence in first..=last {
-                    let message = session.republish(subscription.id, sequence).await.map_err(|error| {
-                        self.metrics.read_failures.with_label_values(&[self.name.as_str(), "republish"]).inc();
-                        format!("message {sequence} is missing and the server does not have it any more: {error}")
-                    })?;
-                    tracing::info!(source = self.name, sequence, "a missing message was sent again");
-                    subscription.watched.republished(message);
-                }
-                Ok(())
             }
+            (made.missing_since, made.missing_life) = (None, None);
         }
+        Ok(())
     }
 
     async fn ask_again(&self, session: &Session, subscribed: &mut [Subscribed]) -> Result<(), String> {
@@ -392,6 +418,53 @@ impl OpcUa {
         }
         Ok(())
     }
+}
+
+impl Subscribed {
+    fn new(group: u16, id: u32, watched: Watched) -> Self {
+        Self {
+            group,
+            id,
+            watched,
+            refused: Vec::new(),
+            missing: BTreeSet::new(),
+            missing_since: None,
+            missing_life: None,
+        }
+    }
+}
+
+/// Notes what a subscription says. Errors: it is over, or more is missing than is asked for again.
+fn signalled(signal: Signal, subscribed: &mut [Subscribed]) -> Result<(), String> {
+    match signal {
+        Signal::Over { status } => Err(format!("the server ended a subscription with status {status:08X}")),
+        Signal::Missing { group, first, last, life } => {
+            let Some(made) = subscribed.iter_mut().find(|s| s.group == group) else { return Ok(()) };
+            if last.wrapping_sub(first) >= REPUBLISH_MAX {
+                return Err(format!("messages {first} to {last} are missing"));
+            }
+            made.missing.extend(first..=last);
+            made.missing_since = made.missing_since.or(Some(Instant::now()));
+            made.missing_life = made.missing_life.or(life);
+            Ok(())
+        }
+    }
+}
+
+/// Whether a service failed because of the connection, not because of what was asked.
+fn is_connection(status: opcua::types::StatusCode) -> bool {
+    use opcua::types::StatusCode as Sent;
+    [
+        Sent::BadConnectionClosed,
+        Sent::BadCommunicationError,
+        Sent::BadNotConnected,
+        Sent::BadTimeout,
+        Sent::BadServerNotConnected,
+        Sent::BadSecureChannelClosed,
+        Sent::BadInvalidState,
+        Sent::BadSessionNotActivated,
+    ]
+    .contains(&status)
 }
 
 impl Connection {

@@ -26,6 +26,8 @@ pub enum Signal {
         first: u32,
         /// Last missing sequence number.
         last: u32,
+        /// The last life sign before they were missed, ns UTC.
+        life: Option<i64>,
     },
     /// The server says that the subscription is over.
     Over {
@@ -71,14 +73,9 @@ impl Watched {
         self.lock().rows(message);
     }
 
-    /// Every tag becomes Bad right after the last life sign: nothing is known of it from then on.
-    pub fn lost(&self) {
-        let state = self.lock();
-        let Some(life) = state.recorder.newest_life(state.group) else { return };
-        let row = bad_row(StatusCode::BAD_SUBSCRIPTION_LOST, life + 1);
-        let columns = 0..u16::try_from(state.types.len()).unwrap_or(u16::MAX);
-        let rows = columns.map(|column| (column, row.clone())).collect();
-        state.recorder.push(Reading::Events { group: state.group, rows });
+    /// Every tag becomes Bad right after the life sign `since`, or the newest: nothing is known of it from then on.
+    pub fn lost(&self, since: Option<i64>) {
+        self.lock().lost(since);
     }
 
     /// A tag that the server does not monitor.
@@ -102,6 +99,7 @@ impl OnSubscriptionNotificationCore for Watched {
         let mut state = self.lock();
         state.last_activity = Instant::now();
         let carries = message.notification_data.as_ref().is_some_and(|data| !data.is_empty());
+        tracing::trace!(group = state.group, sequence = message.sequence_number, carries, "message");
         state.follow(message.sequence_number, carries);
         let at = state.wait.now().as_nanos();
         let group = state.group;
@@ -111,18 +109,30 @@ impl OnSubscriptionNotificationCore for Watched {
 }
 
 impl State {
-    /// Sequence numbers rise by one with each message that carries something; a keep-alive names the next one.
+    /// Sequence numbers rise by one with each message that carries something; a keep-alive names the next one. A
+    /// number that was there before means that the client had to make the subscription anew (the server was started
+    /// again, or had dropped it): what the old one would have said is lost.
     fn follow(&mut self, found: u32, carries: bool) {
         if let Some(expected) = self.expected {
             let ahead = found.wrapping_sub(expected);
-            if ahead != 0 && ahead < u32::MAX / 2 {
+            if ahead >= u32::MAX / 2 {
+                tracing::warn!(group = self.group, expected, found, "the subscription was made anew");
+                self.lost(None);
+            } else if ahead != 0 {
                 let last = previous(found);
-                self.signal(Signal::Missing { group: self.group, first: expected, last });
-            } else if ahead != 0 && carries {
-                return; // an older one, sent again
+                let life = self.recorder.newest_life(self.group);
+                self.signal(Signal::Missing { group: self.group, first: expected, last, life });
             }
         }
         self.expected = Some(if carries { next(found) } else { found });
+    }
+
+    fn lost(&self, since: Option<i64>) {
+        let Some(life) = since.or_else(|| self.recorder.newest_life(self.group)) else { return };
+        let row = bad_row(StatusCode::BAD_SUBSCRIPTION_LOST, life + 1);
+        let columns = 0..u16::try_from(self.types.len()).unwrap_or(u16::MAX);
+        let rows = columns.map(|column| (column, row.clone())).collect();
+        self.recorder.push(Reading::Events { group: self.group, rows });
     }
 
     fn rows(&mut self, message: NotificationMessage) {

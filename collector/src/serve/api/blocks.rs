@@ -13,9 +13,7 @@ use shopfloor::wire::header::{ClockState, Header};
 use shopfloor::wire::section::Group;
 
 use super::error::{ApiError, ErrorBody};
-use super::record_shape::{
-    BlockShape, GapShape, GroupShape, HeaderShape, QualityCounts, SectionShape, SignatureShape,
-};
+use super::record_shape::{BlockShape, GapShape, GroupShape, HeaderShape, QualityCounts, SectionShape, SignatureShape};
 use super::unit_shape::Ends;
 use super::vocabulary;
 use crate::evaluate::words::Reason;
@@ -156,18 +154,14 @@ fn gap(record: &shopfloor::wire::header::GapRecord) -> GapShape {
 }
 
 fn clock(clock: &ClockState) -> String {
-    let mut text = match clock.synced {
-        Some(true) => "synchronized".to_owned(),
-        Some(false) => "not synchronized".to_owned(),
-        None => "synchronization unknown".to_owned(),
+    let synced = match clock.synced {
+        Some(true) => "synchronized",
+        Some(false) => "not synchronized",
+        None => "synchronization unknown",
     };
-    if let Some(offset) = clock.offset {
-        text.push_str(&format!(", offset {offset} ns"));
-    }
-    if clock.stepped != 0 {
-        text.push_str(&format!(", stepped {} ns", clock.stepped));
-    }
-    text
+    let offset = clock.offset.map(|offset| format!(", offset {offset} ns")).unwrap_or_default();
+    let stepped = if clock.stepped == 0 { String::new() } else { format!(", stepped {} ns", clock.stepped) };
+    format!("{synced}{offset}{stepped}")
 }
 
 /// Sections with what is in them, as far as the register map is known. `open` has checked their hashes.
@@ -180,7 +174,12 @@ fn sections(opened: &Opened<'_>, map: Option<&RegisterMap>) -> Vec<SectionShape>
             inflated_bytes: entry.inflated_bytes.into(),
             hash: entry.hash.to_string(),
             hash_ok: true,
-            groups: opened.section(&entry.name).unwrap_or_default().iter().map(|group| group_shape(group, map)).collect(),
+            groups: opened
+                .section(&entry.name)
+                .unwrap_or_default()
+                .iter()
+                .map(|group| group_shape(group, map))
+                .collect(),
         })
         .collect()
 }

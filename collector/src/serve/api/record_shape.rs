@@ -4,8 +4,8 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use crate::evaluate::number::{Energy, Ratio};
 use super::unit_shape::Ends;
+use crate::evaluate::number::{Energy, Ratio};
 use crate::evaluate::words::{Reason, Words};
 
 /// A stretch of the calendar.

@@ -29,7 +29,7 @@ pub async fn overview(State(serving): State<Arc<Serving>>) -> Json<Overview> {
     Json(Overview {
         now: serving.now().to_string(),
         software: serving.software(),
-        demo: agents.iter().any(|view| is_demo(view)),
+        demo: agents.iter().any(is_demo),
         sites: plants.len() as u64,
         work_units: plants.iter().map(|plant| plant.work_units.len() as u64).sum(),
         agents: agents.len() as u64,

@@ -22,9 +22,9 @@ use super::record_shape::{AnyValue, SampleShape, TagShape};
 use super::vocabulary;
 use crate::evaluate::pipeline::bounds;
 use crate::ledger::PlantVersion;
-use crate::serve::Serving;
 use crate::series::raw::{Cursor, RawRow};
 use crate::series::read::Bound;
+use crate::serve::Serving;
 
 const LIMIT: usize = 500;
 const LIMIT_MAX: usize = 5000;
@@ -138,7 +138,12 @@ pub async fn samples(
 
 fn cursor(text: &str) -> Result<Cursor, ApiError> {
     Cursor::parse(text).ok_or_else(|| {
-        ApiError::parameter("after", text, "原样使用上一页的 next-cursor", "use next-cursor of the page before as it is")
+        ApiError::parameter(
+            "after",
+            text,
+            "原样使用上一页的 next-cursor",
+            "use next-cursor of the page before as it is",
+        )
     })
 }
 

@@ -175,7 +175,8 @@ fn total(
     meter.roles.retain(|role, _| *role == Role::Energy);
     let failed = |error| ApiError::evaluate(&error);
     let read = serving.pipeline.read(version, &meter, range, UNHURRIED, now).map_err(failed)?;
-    let counted = evaluate::work_unit(&version.plant, &unit.id, &read.samples, &evaluate::span(&version.plant, range), now);
+    let counted =
+        evaluate::work_unit(&version.plant, &unit.id, &read.samples, &evaluate::span(&version.plant, range), now);
     let counted = counted.map_err(|error| ApiError::evaluation(&error))?;
     Ok(convert::energy(counted.energy_kwh.as_ref()))
 }

@@ -95,9 +95,8 @@ fn describe_with(
     unit: &WorkUnit,
 ) -> Result<(UnitShape, Arc<Evaluated>), ApiError> {
     let now = serving.now();
-    let window = current(version, unit, now).ok_or_else(|| {
-        ApiError::evaluation(&format!("the calendar of {} has no day at {now}", unit.id))
-    })?;
+    let window = current(version, unit, now)
+        .ok_or_else(|| ApiError::evaluation(&format!("the calendar of {} has no day at {now}", unit.id)))?;
     let evaluated =
         serving.pipeline.evaluated(version, unit, &window, now).map_err(|error| ApiError::evaluate(&error))?;
     let map = map_of(serving, version, unit)?;

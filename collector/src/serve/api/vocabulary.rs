@@ -95,15 +95,22 @@ pub fn status(code: StatusCode) -> String {
 /// What a gap record means.
 pub fn gap(kind: GapKind) -> Words {
     match kind {
-        GapKind::Evicted => Words::new("队列已满或过期, 数据块被移出", "blocks left the queue because it was full or too old"),
-        GapKind::Refused => Words::new("采集中心拒收, 数据块停放在采集端", "blocks were refused for good and are parked at the agent"),
+        GapKind::Evicted => {
+            Words::new("队列已满或过期, 数据块被移出", "blocks left the queue because it was full or too old")
+        }
+        GapKind::Refused => {
+            Words::new("采集中心拒收, 数据块停放在采集端", "blocks were refused for good and are parked at the agent")
+        }
         GapKind::Corrupted => Words::new("采集端磁盘上的数据不可读", "data became unreadable on the agent's disk"),
         GapKind::AgentDown => Words::new("采集端未运行", "the agent did not run"),
-        GapKind::Restored => {
-            Words::new("采集中心由备份恢复, 已确认的数据块采集端已删除", "a restored collector lacks blocks that were acknowledged and deleted")
-        }
+        GapKind::Restored => Words::new(
+            "采集中心由备份恢复, 已确认的数据块采集端已删除",
+            "a restored collector lacks blocks that were acknowledged and deleted",
+        ),
         GapKind::CommunicationLost => Words::new("与设备的通信中断", "the equipment could not be reached"),
-        GapKind::Overflow => Words::new("设备或缓冲区溢出, 丢失数值", "the source or a buffer overflowed and dropped values"),
+        GapKind::Overflow => {
+            Words::new("设备或缓冲区溢出, 丢失数值", "the source or a buffer overflowed and dropped values")
+        }
         GapKind::ClockUnusable => Words::new("采集端时钟不可信", "the agent's clock could not be trusted"),
         GapKind::DiskRefused => Words::new("采集端磁盘拒绝写入", "the agent's disk refused writes"),
     }

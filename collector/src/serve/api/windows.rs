@@ -19,9 +19,9 @@ use crate::evaluate::convert;
 use crate::evaluate::pipeline::{Evaluated, KEPT};
 use crate::evaluate::result::{BlockName, BlockSpan, Input, KeptVersion, WindowDetail, WindowResult};
 use crate::ledger::PlantVersion;
-use crate::serve::Serving;
 use crate::series::derived::{Kept, Key};
 use crate::series::index::BlockRef;
+use crate::serve::Serving;
 
 const DAY: i64 = 24 * HOUR;
 /// Longest range of one request: a leap year and a day.
@@ -110,9 +110,9 @@ fn list(
 pub fn kind(text: Option<&str>) -> Result<Option<WindowKind>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     let found = WindowKind::from_code(text).filter(|kind| *kind != WindowKind::Span);
-    found.map(Some).ok_or_else(|| {
-        ApiError::parameter("kind", text, "写成 hour、shift 或 day", "write hour, shift or day")
-    })
+    found
+        .map(Some)
+        .ok_or_else(|| ApiError::parameter("kind", text, "写成 hour、shift 或 day", "write hour, shift or day"))
 }
 
 /// Which kind the window is, where several have the same ends.
@@ -139,10 +139,7 @@ pub async fn window(
     let version = serving.plant(&site)?;
     find(&version, &unit)?;
     let zone = &version.plant.site.time_zone;
-    let asked = Interval {
-        start: query::instant("start", &start, zone)?,
-        end: query::instant("end", &end, zone)?,
-    };
+    let asked = Interval { start: query::instant("start", &start, zone)?, end: query::instant("end", &end, zone)? };
     let kind = kind(params.kind.as_deref())?;
     let detail = serving
         .clone()

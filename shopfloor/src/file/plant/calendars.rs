@@ -7,7 +7,7 @@ use jiff::civil::{Time, Weekday};
 use super::super::document::Table;
 use super::check::Names;
 use super::{date, optional};
-use crate::calendar::{self, Calendar, Days, Holiday, LocalSpan, MakeUp, Maintenance, Shift};
+use crate::calendar::{self, Calendar, Days, Holiday, LocalSpan, Maintenance, MakeUp, Shift};
 use crate::id::ShiftId;
 
 const WEEKDAYS: [(&str, Weekday); 7] = [
@@ -70,13 +70,17 @@ fn shift(table: &Table<'_, '_>) -> Option<Shift> {
     let span = span?;
     for (pause, place) in &breaks {
         if !inside(span, *pause) {
-            table.report().add(
-                place.clone(),
-                format!("break {} lies outside its shift {}", show(*pause), show(span)),
-            );
+            table.report().add(place.clone(), format!("break {} lies outside its shift {}", show(*pause), show(span)));
         }
     }
-    Some(Shift { id: id?, name: name?.0, name_en, span, days: days?, breaks: breaks.into_iter().map(|(b, _)| b).collect() })
+    Some(Shift {
+        id: id?,
+        name: name?.0,
+        name_en,
+        span,
+        days: days?,
+        breaks: breaks.into_iter().map(|(b, _)| b).collect(),
+    })
 }
 
 fn maintenance(table: &Table<'_, '_>) -> Option<Maintenance> {
@@ -164,11 +168,15 @@ fn check_names(calendar: &Calendar, tables: &[Table<'_, '_>]) {
         let earlier = calendar.shifts[..position].iter().find(|other| other.id == shift.id);
         // The same id may come back for other dates: that is how a shift changes its hours.
         if let (Some(_), None, None) = (earlier, shift.days.from, shift.days.until)
-            && let Some(table) = tables.iter().filter(|t| t.text("id").is_some_and(|(id, _)| id == shift.id.as_str())).nth(1)
+            && let Some(table) =
+                tables.iter().filter(|t| t.text("id").is_some_and(|(id, _)| id == shift.id.as_str())).nth(1)
         {
             table.problem(
                 "id",
-                format!("shift `{}` stands twice in calendar `{}` without dates; bound one with from or until", shift.id, calendar.id),
+                format!(
+                    "shift `{}` stands twice in calendar `{}` without dates; bound one with from or until",
+                    shift.id, calendar.id
+                ),
             );
         }
     }

@@ -21,7 +21,11 @@ impl<'r, 'a> Names<'r, 'a> {
     }
 
     /// The `id` of a table, which must be there and be the only one of its kind.
-    pub fn define<T: FromStr<Err: Display> + Display>(&mut self, kind: &'static str, table: &Table<'_, '_>) -> Option<T> {
+    pub fn define<T: FromStr<Err: Display> + Display>(
+        &mut self,
+        kind: &'static str,
+        table: &Table<'_, '_>,
+    ) -> Option<T> {
         let needed = table.need("id", "an id of a-z 0-9 . _ -");
         let (id, span) = needed.then(|| table.from_str::<T>("id")).flatten()?;
         self.define_text(kind, &id.to_string(), span);
@@ -39,7 +43,7 @@ impl<'r, 'a> Names<'r, 'a> {
     }
 
     /// A name that must be defined somewhere.
-    pub fn refer<T: Display>(&mut self, kind: &'static str, name: &Option<(T, Range<usize>)>) {
+    pub fn refer<T: Display>(&mut self, kind: &'static str, name: Option<&(T, Range<usize>)>) {
         if let Some((name, span)) = name {
             self.referred.push((kind, name.to_string(), span.clone()));
         }
@@ -85,7 +89,8 @@ mod tests {
     fn the_check_character_is_verified() {
         // Worked by hand: 91330500 and zeros: 9*1 + 1*3 + 3*9 + 3*27 + 5*(81*3 mod 31 = 26)... mod 31.
         let code = "91330500000000000";
-        let right: Vec<char> = "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().filter(|c| uscc(&format!("{code}{c}")).is_some()).collect();
+        let right: Vec<char> =
+            "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().filter(|c| uscc(&format!("{code}{c}")).is_some()).collect();
         assert_eq!(right.len(), 1);
         assert_eq!(uscc("91330500000000000"), None);
         assert_eq!(uscc("9133050000000000O1"), None);

@@ -95,9 +95,7 @@ fn site(root: &Table<'_, '_>) -> Option<Site> {
     let zone_needed = "an IANA name such as \"Asia/Shanghai\"; there is no default";
     let zone = table.need("time_zone", zone_needed);
     let zone = zone.then(|| {
-        table.parsed("time_zone", zone_needed, |name| {
-            TimeZone::get(name).ok().map(|zone| (name.to_owned(), zone))
-        })
+        table.parsed("time_zone", zone_needed, |name| TimeZone::get(name).ok().map(|zone| (name.to_owned(), zone)))
     });
     table.refuse_others();
     let ((time_zone_name, time_zone), _) = zone.flatten()?;
@@ -138,7 +136,7 @@ fn work_centers(root: &Table<'_, '_>, names: &mut check::Names<'_, '_>) -> Vec<W
         let name = table.need_text("name");
         let name_en = optional(table, "name_en");
         let area = table.from_str("area");
-        names.refer("area", &area);
+        names.refer("area", area.as_ref());
         table.refuse_others();
         Some(WorkCenter { id: id?, name: name?.0, name_en, area: area.map(|(area, _)| area) })
     };
@@ -165,9 +163,10 @@ fn equipment(root: &Table<'_, '_>, names: &mut check::Names<'_, '_>) -> Vec<Equi
         let id: Option<crate::id::EquipmentId> = names.define("equipment", table);
         let name = table.need_text("name");
         let expected = "verified, declared or none";
-        let networked = table.need("networked", expected).then(|| table.parsed("networked", expected, networked)).flatten();
+        let networked =
+            table.need("networked", expected).then(|| table.parsed("networked", expected, networked)).flatten();
         let work_unit = table.from_str("work_unit");
-        names.refer("work_unit", &work_unit);
+        names.refer("work_unit", work_unit.as_ref());
         let line = Equipment {
             id: id.clone()?,
             name: name.map(|(name, _)| name).unwrap_or_default(),

@@ -85,7 +85,10 @@ fn bad_input_88_a_planned_run_time_of_zero_is_kept_with_a_remark() {
 fn bad_input_89_overlapping_shifts_are_refused_and_both_are_shown() {
     let text = problem(&with("end = \"08:00\"", "end = \"09:30\""));
     assert!(text.contains("shift `night` 20:00–09:30 overlaps shift `day` 08:00–20:00 (at plant.toml:"), "{text}");
-    assert!(text.contains("in calendar `two-shifts`, first on mon at 08:00") || text.contains("first on tue at 08:00"), "{text}");
+    assert!(
+        text.contains("in calendar `two-shifts`, first on mon at 08:00") || text.contains("first on tue at 08:00"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -115,7 +118,8 @@ fn there_is_no_default_for_zone_and_energy_unit() {
 
 #[test]
 fn every_problem_is_reported_at_once() {
-    let text = with("micro_stop = \"2min\"", "micro_stop = \"2 parsecs\"").replace("name = \"白班\"", "nmae = \"白班\"");
+    let text =
+        with("micro_stop = \"2min\"", "micro_stop = \"2 parsecs\"").replace("name = \"白班\"", "nmae = \"白班\"");
     let problems = parse(&text, "plant.toml").unwrap_err();
     assert_eq!(problems.problems.len(), 3, "{problems}");
 }

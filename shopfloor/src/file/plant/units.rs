@@ -30,7 +30,10 @@ pub fn state_rules(root: &Table<'_, '_>, names: &mut Names<'_, '_>) -> Vec<State
         if let Some((id, span)) = table.text("id") {
             names.define_text("state_rule", &id, span);
             if catalog::names().any(|known| known == id) {
-                table.problem("id", format!("state_rule `{id}` is the name of a rule that ships; give this one another"));
+                table.problem(
+                    "id",
+                    format!("state_rule `{id}` is the name of a rule that ships; give this one another"),
+                );
             }
         }
         Some(rule)
@@ -58,9 +61,9 @@ fn one(
     let name = table.need_text("name");
     let name_en = optional(table, "name_en");
     let work_center = table.from_str("work_center");
-    names.refer("work_center", &work_center);
+    names.refer("work_center", work_center.as_ref());
     let calendar = table.need_text("calendar");
-    names.refer("calendar", &calendar);
+    names.refer("calendar", calendar.as_ref());
     let profile = profile(table);
     let state_rule = state_rule(table, context);
     let nanos = |key| table.parsed(key, "a duration such as \"2min\"", duration::parse_nanos).map(|(nanos, _)| nanos);
@@ -147,7 +150,8 @@ fn counters(table: &Table<'_, '_>, roles: &BTreeMap<Role, TagName>) -> BTreeMap<
         group.refuse_others();
     }
     if roles.contains_key(&Role::Energy) && !found.contains_key(&Role::Energy) {
-        let message = "an energy tag needs [work_unit.counter.energy] with unit = \"kWh\" (or Wh, MWh); there is no default";
+        let message =
+            "an energy tag needs [work_unit.counter.energy] with unit = \"kWh\" (or Wh, MWh); there is no default";
         table.problem("role", message);
     }
     found
@@ -165,7 +169,9 @@ fn counter(table: &Table<'_, '_>, role: Role) -> CounterPolicy {
     }
     let maximum_rate = table.table("maximum_rate").and_then(|table| {
         let amount = table.need("amount", "how many").then(|| table.parsed("amount", "a number above zero", positive));
-        let per = table.need("per", "in what time").then(|| table.parsed("per", "a duration such as \"1min\"", duration::parse));
+        let per = table
+            .need("per", "in what time")
+            .then(|| table.parsed("per", "a duration such as \"1min\"", duration::parse));
         table.refuse_others();
         let ((amount, _), (per, _)) = (amount.flatten()?, per.flatten()?);
         let rate = amount.checked_div(per).filter(|rate| *rate > Rational::ZERO);
@@ -201,7 +207,7 @@ fn ideal_cycle(table: &Table<'_, '_>, zone: &TimeZone, names: &mut Names<'_, '_>
     let product = table.need("product", "a product, or \"*\" for all others");
     let product = product.then(|| table.parsed("product", "a product id or \"*\"", any_or_product)).flatten();
     let named = product.clone().and_then(|(product, span)| product.map(|product| (product, span)));
-    names.refer("product", &named);
+    names.refer("product", named.as_ref());
     let expected = "a duration such as \"4.5s\"";
     let time = table.need("time", expected).then(|| table.parsed("time", expected, duration::parse)).flatten();
     let items = table.integer("items").map_or(1, |(items, _)| items);

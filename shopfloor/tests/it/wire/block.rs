@@ -157,7 +157,8 @@ fn bad_input_60_a_compression_bomb_is_refused_by_its_declared_size() {
 #[test]
 fn bad_input_60_a_bomb_of_constant_columns_is_refused() {
     let rows = 1000;
-    let columns = (0..1000).map(|tag| ScanColumn { tag, values: vec![Raw::Bits(1); rows], exceptions: vec![] }).collect();
+    let columns =
+        (0..1000).map(|tag| ScanColumn { tag, values: vec![Raw::Bits(1); rows], exceptions: vec![] }).collect();
     let scan = ScanGroup { group: 0, request: vec![START; rows], response: vec![START; rows], columns };
     let bytes = section::encode(&[Group::Scan(scan)]).unwrap();
     assert!(bytes.len() < 8000);
@@ -228,6 +229,19 @@ fn an_exception_is_counted_and_a_bad_row_has_no_value() {
     assert_eq!(scan.columns[0].values, [5, 0, 7, 8].map(Raw::Bits));
     assert_eq!(scan.columns[0].exceptions, exceptions);
     assert_eq!(opened.section(&SectionName::kpi()), Err(BlockError::NoSection(SectionName::kpi())));
+}
+
+#[test]
+fn what_no_reader_would_take_is_not_sealed() {
+    let rows = 1000;
+    let column = |tag| ScanColumn { tag, values: vec![Raw::Bits(1); rows], exceptions: vec![] };
+    let block = |tags| {
+        let columns = (0..tags).map(column).collect();
+        let scan = ScanGroup { group: 0, request: vec![START; rows], response: vec![START; rows], columns };
+        seal(header(1, Hash::ZERO), &[(SectionName::kpi(), vec![Group::Scan(scan)])], &key())
+    };
+    assert!(block(1000).is_ok());
+    assert!(matches!(block(1047), Err(BlockError::Section { .. })));
 }
 
 #[test]

@@ -7,7 +7,11 @@ use shopfloor::evidence::merkle::{verify_consistency, verify_inclusion};
 use shopfloor::hash::{Hash, unhex};
 use shopfloor::wire::sign::PublicKey;
 
-#[allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a test reads a file, and says when it is not there")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test reads a file, and says when it is not there"
+)]
 fn vectors(name: &str) -> Option<Vec<Value>> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/vectors").join(name);
     let Ok(text) = std::fs::read_to_string(path) else {
@@ -95,12 +99,16 @@ fn merkle_proofs_get_the_published_verdict() {
             seen[0] += 1;
             let (leaf, root) = (root("leafHash"), root("root"));
             let (index, size) = (number(case, "leafIdx"), number(case, "treeSize"));
-            let holds = leaf.zip(root).is_some_and(|(leaf, root)| verify_inclusion(leaf, index, size, &path(case), root).is_ok());
+            let holds = leaf
+                .zip(root)
+                .is_some_and(|(leaf, root)| verify_inclusion(leaf, index, size, &path(case), root).is_ok());
             assert_eq!(holds, wanted, "{name}");
         } else if name.starts_with("consistency/") {
             seen[1] += 1;
             let (old, new) = (number(case, "size1"), number(case, "size2"));
-            let holds = any_root("root1").zip(any_root("root2")).is_some_and(|(a, b)| verify_consistency(old, new, &path(case), a, b).is_ok());
+            let holds = any_root("root1")
+                .zip(any_root("root2"))
+                .is_some_and(|(a, b)| verify_consistency(old, new, &path(case), a, b).is_ok());
             assert_eq!(holds, wanted, "{name}");
         }
     }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use shopfloor::register_map::{
-    Area, DataType, GroupEntry, GroupKind, Origin, Place, Protocol, RegisterMap, SourceAuth, SourceEntry, TagEntry, WordOrder,
-    decode, raw_samples, samples, words,
+    Area, DataType, GroupEntry, GroupKind, Origin, Place, Protocol, RegisterMap, SourceAuth, SourceEntry, TagEntry,
+    WordOrder, decode, raw_samples, samples, words,
 };
 use shopfloor::sample::{StatusCode, Value};
 use shopfloor::time::{SECOND, Timestamp};
@@ -56,7 +56,10 @@ fn map() -> RegisterMap {
             },
         ],
         tags: vec![
-            TagEntry { scale: Rational::new(1, 100).expect("a fraction"), ..modbus(DataType::U32, 2, Some(WordOrder::Cdab)) },
+            TagEntry {
+                scale: Rational::new(1, 100).expect("a fraction"),
+                ..modbus(DataType::U32, 2, Some(WordOrder::Cdab))
+            },
             opcua(DataType::I32),
         ],
     }

@@ -31,10 +31,7 @@ pub fn header(sequence: u64, prev_block_hash: Hash) -> Header {
         plan_hash: None,
         software: "plumbline-agent 0.0.0".to_owned(),
         boot_id: [7; 16],
-        window: Interval {
-            start: Timestamp::from_nanos(start),
-            end: Timestamp::from_nanos(start + 10 * SECOND),
-        },
+        window: Interval { start: Timestamp::from_nanos(start), end: Timestamp::from_nanos(start + 10 * SECOND) },
         monotonic: (sequence * 10_000_000_000, sequence * 10_000_000_000 + 10_000_000_000),
         clock: ClockState { synced: Some(true), offset: Some(-1_200_000), uncertainty: Some(5_000_000), stepped: 0 },
         first_sample: (sequence - 1) * 100 + 1,
@@ -63,13 +60,15 @@ fn times(count: usize) -> impl Strategy<Value = Vec<i64>> {
 }
 
 fn values(count: usize) -> impl Strategy<Value = Vec<Raw>> {
-    let bits = (any::<u64>(), 0..64_u32, prop::collection::vec(any::<u64>(), count)).prop_map(|(same, shift, mut bits)| {
-        if shift == 0 {
-            bits.fill(same);
-        }
-        bits.into_iter().map(|value| Raw::Bits(value >> shift)).collect()
-    });
-    let texts = prop::collection::vec("[a-c准]{0,3}", count).prop_map(|texts| texts.into_iter().map(Raw::Text).collect());
+    let bits =
+        (any::<u64>(), 0..64_u32, prop::collection::vec(any::<u64>(), count)).prop_map(|(same, shift, mut bits)| {
+            if shift == 0 {
+                bits.fill(same);
+            }
+            bits.into_iter().map(|value| Raw::Bits(value >> shift)).collect()
+        });
+    let texts =
+        prop::collection::vec("[a-c准]{0,3}", count).prop_map(|texts| texts.into_iter().map(Raw::Text).collect());
     prop_oneof![4 => bits, 1 => texts]
 }
 
@@ -90,9 +89,8 @@ fn scan_column(tag: u16, rows: usize) -> impl Strategy<Value = ScanColumn> {
 fn scan_group() -> impl Strategy<Value = Group> {
     (any::<u16>(), 0..12_usize, prop::collection::btree_set(any::<u16>(), 0..5)).prop_flat_map(|(group, rows, tags)| {
         let columns: Vec<_> = tags.into_iter().map(|tag| scan_column(tag, rows)).collect();
-        (times(rows), times(rows), columns).prop_map(move |(request, response, columns)| {
-            Group::Scan(ScanGroup { group, request, response, columns })
-        })
+        (times(rows), times(rows), columns)
+            .prop_map(move |(request, response, columns)| Group::Scan(ScanGroup { group, request, response, columns }))
     })
 }
 
@@ -132,5 +130,10 @@ pub fn counter(start: i64, values: &[u64]) -> Group {
     let request: Vec<i64> = (0..).take(values.len()).map(|row: i64| start + row * SECOND).collect();
     let response = request.iter().map(|time| time + 2_500_000).collect();
     let values = values.iter().copied().map(Raw::Bits).collect();
-    Group::Scan(ScanGroup { group: 0, request, response, columns: vec![ScanColumn { tag: 0, values, exceptions: vec![] }] })
+    Group::Scan(ScanGroup {
+        group: 0,
+        request,
+        response,
+        columns: vec![ScanColumn { tag: 0, values, exceptions: vec![] }],
+    })
 }

@@ -112,7 +112,8 @@ fn the_python_reader_agrees() {
 fn the_python_reader_agrees_on_random_blocks() {
     let mut runner = TestRunner::deterministic();
     let groups = (support::groups(), support::groups());
-    let chain: Vec<_> = (0..200).map(|_| groups.new_tree(&mut runner).expect("groups can be drawn").current()).collect();
+    let chain: Vec<_> =
+        (0..200).map(|_| groups.new_tree(&mut runner).expect("groups can be drawn").current()).collect();
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("random-blocks.json");
     std::fs::write(&path, vector_file::chain_text(chain)).unwrap();
     let stated = "200 blocks, 0 bad blocks, 0 control messages, 0 bad control messages, 0 register map: all as stated";

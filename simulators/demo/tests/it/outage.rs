@@ -15,14 +15,14 @@ use simulators::scenario::Scenario;
 
 use crate::rig::{Rig, url_time};
 
-/// 2026-03-02 08:00 in Shanghai.
-const MORNING: i64 = 1_772_409_600;
+/// 2026-03-02 00:00 in Shanghai.
+const MIDNIGHT: i64 = 1_772_380_800;
 /// The rig's block interval.
 const BLOCK: i64 = 60 * SECOND;
 
 fn world() -> World {
     let scenario = Scenario::builtin("small").unwrap();
-    World::new(&scenario, 5, Timestamp::from_secs(MORNING).plus(-HOUR), 30 * HOUR)
+    World::new(&scenario, 5, Timestamp::from_secs(MIDNIGHT).plus(-HOUR), 30 * HOUR)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +39,7 @@ async fn a_day_without_broker_costs_nothing_and_new_blocks_go_first() {
 async fn report(with_outage: bool) -> Vec<Value> {
     let rig = Rig::start(world(), None).await;
     let wait: Arc<dyn shopfloor::time::Wait> = Arc::new(rig.clock.clone());
-    let morning = Timestamp::from_secs(MORNING);
+    let morning = Timestamp::from_secs(MIDNIGHT);
     let window = Interval::new(morning, morning.plus(24 * HOUR)).unwrap();
     drive(&rig.site, &rig.agent, Arc::clone(&wait), window.start, |_| {}).await.unwrap();
     assert!(drained(&rig.agent, Duration::from_secs(30)).await);

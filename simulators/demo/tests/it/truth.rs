@@ -18,8 +18,8 @@ use simulators::truth::{Truth, truth};
 use crate::peers::long_form;
 use crate::rig::{Rig, url_time};
 
-/// 2026-03-02 (a Monday) 08:00 in Shanghai: the start of the day shift and of the business day.
-const MORNING: i64 = 1_772_409_600;
+/// 2026-03-02 (a Monday) 00:00 in Shanghai: the site's day is its calendar day.
+const MIDNIGHT: i64 = 1_772_380_800;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_equals_the_truth_of_seed_1() {
@@ -45,15 +45,16 @@ async fn a_day_equals_the_truth_of_eighteen_more_seeds() {
 async fn day(seed: u64) {
     println!("seed {seed}");
     let scenario = Scenario::builtin("demo").unwrap();
-    let start = Timestamp::from_secs(MORNING).plus(-HOUR);
+    let start = Timestamp::from_secs(MIDNIGHT).plus(-HOUR);
     let world = World::new(&scenario, seed, start, 27 * HOUR);
-    let window = Interval::new(Timestamp::from_secs(MORNING), Timestamp::from_secs(MORNING).plus(24 * HOUR)).unwrap();
+    let window = Interval::new(Timestamp::from_secs(MIDNIGHT), Timestamp::from_secs(MIDNIGHT).plus(24 * HOUR)).unwrap();
     let rig = Rig::start(world, None).await;
     let servers: Vec<(String, bool)> = rig.world.scenario().servers();
     let modbus: Vec<&String> = servers.iter().filter(|(_, opcua)| !opcua).map(|(name, _)| name).collect();
     let opcua: Vec<&String> = servers.iter().filter(|(_, opcua)| *opcua).map(|(name, _)| name).collect();
-    // One line of each kind fails; the others stay whole.
-    let (bad_modbus, bad_opcua) = (modbus[0].clone(), opcua[0].clone());
+    // One line of each kind fails, another one in the next seed; the others stay whole.
+    let pick = |servers: &[&String]| servers[usize::try_from(seed).unwrap() % servers.len()].clone();
+    let (bad_modbus, bad_opcua) = (pick(&modbus), pick(&opcua));
     let proxies = &rig.site.proxies;
     let schedule = |at: Timestamp| {
         let minute = at.since(window.start) / MINUTE;
@@ -68,7 +69,7 @@ async fn day(seed: u64) {
     drive(&rig.site, &rig.agent, std::sync::Arc::new(rig.clock.clone()), window.end.plus(HOUR), schedule).await.unwrap();
     assert!(drained(&rig.agent, Duration::from_secs(60)).await, "the blocks were not acknowledged in 60 s");
 
-    let (mut exact, mut bounded) = (0, 0);
+    let (mut exact, mut bounded, mut problems) = (0, 0, Vec::new());
     for machine in rig.world.machines() {
         let truth = truth(&rig.world, machine, window);
         let unit = &machine.spec().id;
@@ -80,15 +81,16 @@ async fn day(seed: u64) {
         );
         let result = rig.get(&path).await;
         if machine.spec().server == bad_modbus || machine.spec().server == bad_opcua {
-            inside(&truth, &result);
+            inside(&truth, &result, &mut problems);
             bounded += 1;
         } else {
-            equal(&truth, &result);
+            equal(&truth, &result, &mut problems);
             exact += 1;
         }
     }
     println!("seed {seed}: {exact} work units exact, {bounded} within bounds");
-    assert!(exact >= 3 && bounded >= 2);
+    assert!(problems.is_empty(), "seed {seed}:\n{}", problems.join("\n"));
+    assert!(exact >= 2 && bounded >= 2);
     rig.end().await;
 }
 
@@ -104,51 +106,61 @@ fn ratio(value: &Value) -> Option<Rational> {
     Rational::new(part("num")?, part("den")?)
 }
 
-fn number(value: &Value) -> Option<Rational> {
-    ratio(value)
-}
-
-/// Complete data: everything is known and equals the truth.
-fn equal(truth: &Truth, result: &Value) {
+/// Complete data: everything is known and equals the truth. What does not is told, all of it.
+fn equal(truth: &Truth, result: &Value, problems: &mut Vec<String>) {
     let unit = truth.work_unit.as_str();
+    let mut same = |what: &str, measured: String, wanted: String| {
+        if measured != wanted {
+            problems.push(format!("{unit}: {what}: measured {measured}, truth {wanted}"));
+        }
+    };
     let mut measured = leaves(result);
-    assert_eq!(measured.remove("UNK").unwrap_or(0), 0, "{unit}: unknown time in complete data: {result:#}");
+    same("UNK", measured.remove("UNK").unwrap_or(0).to_string(), "0".to_owned());
     for (leaf, nanos) in &truth.leaves {
-        assert_eq!(measured.remove(leaf.name()).unwrap_or(0), *nanos, "{unit}: time in {}", leaf.name());
+        same(leaf.code(), measured.remove(leaf.code()).unwrap_or(0).to_string(), nanos.to_string());
     }
-    assert!(measured.values().all(|nanos| *nanos == 0), "{unit}: leaves the truth does not have: {measured:?}");
+    same("further leaves", measured.values().sum::<i64>().to_string(), "0".to_owned());
     let counts = &result["counts"];
-    assert_eq!(counts["produced"]["low"], truth.produced, "{unit}: produced {counts}");
-    assert_eq!(counts["produced"]["high"], truth.produced, "{unit}: produced {counts}");
-    if truth.scrap_is_shown {
-        assert_eq!(counts["scrap"]["low"], truth.scrap, "{unit}: scrap {counts}");
-        assert_eq!(counts["good"]["low"], truth.good, "{unit}: good {counts}");
+    for end in ["low", "high"] {
+        same(&format!("produced {end}"), counts["produced"][end].to_string(), truth.produced.to_string());
+        if truth.scrap_is_shown {
+            same(&format!("scrap {end}"), counts["scrap"][end].to_string(), truth.scrap.to_string());
+            same(&format!("good {end}"), counts["good"][end].to_string(), truth.good.to_string());
+        }
+        let energy = Rational::new(i128::from(truth.energy), 100);
+        same(&format!("energy {end}"), format!("{:?}", ratio(&result["energy"][end])), format!("{energy:?}"));
     }
-    let energy = number(&result["energy"]["low"]).unwrap();
-    assert_eq!(energy, Rational::new(i128::from(truth.energy), 100).unwrap(), "{unit}: energy");
-    assert_eq!(result["energy"]["exact"], true, "{unit}: energy {}", result["energy"]);
-    for (name, value) in [("availability", truth.availability), ("effectiveness", truth.effectiveness)] {
-        assert_eq!(ratio(&result[name]["point"]), value, "{unit}: {name} {}", result[name]);
-    }
+    let mut factors = vec![("availability", truth.availability), ("effectiveness", truth.effectiveness)];
     if truth.scrap_is_shown {
-        assert_eq!(ratio(&result["quality_ratio"]["point"]), truth.quality_ratio, "{unit}: quality");
-        assert_eq!(ratio(&result["oee"]["point"]), truth.oee, "{unit}: OEE {}", result["oee"]);
+        factors.extend([("quality_ratio", truth.quality_ratio), ("oee", truth.oee)]);
     } else {
-        assert!(result["oee"]["reason"].is_object(), "{unit}: OEE without a scrap counter must give a reason");
+        same("a reason for the missing OEE", result["oee"]["reason"].is_object().to_string(), "true".to_owned());
+    }
+    for (name, value) in factors {
+        same(name, format!("{:?}", ratio(&result[name]["point"])), format!("{value:?}"));
+        let (low, high) = (ratio(&result[name]["low"]), ratio(&result[name]["high"]));
+        let around = low <= value && (high.is_none() || value <= high);
+        same(&format!("{name} inside its bounds"), around.to_string(), "true".to_owned());
     }
 }
 
 /// Incomplete data: unknown time is said, and the truth lies inside every bound.
-fn inside(truth: &Truth, result: &Value) {
+fn inside(truth: &Truth, result: &Value, problems: &mut Vec<String>) {
     let unit = truth.work_unit.as_str();
+    let mut holds = |what: &str, holds: bool, shown: String| {
+        if !holds {
+            problems.push(format!("{unit}: {what}: {shown}"));
+        }
+    };
     let measured = leaves(result);
     let unknown = measured.get("UNK").copied().unwrap_or(0);
-    assert!(unknown > 0, "{unit}: the failed line left no unknown time");
-    assert_eq!(measured.values().sum::<i64>(), truth.window.nanos(), "{unit}: time is conserved");
+    holds("the failed line left unknown time", unknown > 0, format!("{measured:?}"));
+    holds("time is conserved", measured.values().sum::<i64>() == truth.window.nanos(), format!("{measured:?}"));
     for (leaf, nanos) in &truth.leaves {
-        let known = measured.get(leaf.name()).copied().unwrap_or(0);
-        // A short stop that the gap hides in part may change its leaf; its time is inside the unknown all the same.
-        assert!(known <= nanos + unknown && *nanos <= known + unknown + 10 * MINUTE, "{unit}: {} {known} {nanos}", leaf.name());
+        let known = measured.get(leaf.code()).copied().unwrap_or(0);
+        // A stop that the gap hides in part may look short; then its visible part changes its leaf as a whole.
+        let slack = if matches!(leaf.code(), "MICRO" | "DOWN" | "EXT" | "SETUP" | "IDLE") { 10 * MINUTE } else { 0 };
+        holds(leaf.code(), known <= nanos + slack && *nanos <= known + unknown + slack, format!("{known} {nanos} {unknown}"));
     }
     for (name, value) in [
         ("availability", truth.availability),
@@ -158,11 +170,12 @@ fn inside(truth: &Truth, result: &Value) {
     ] {
         let (low, high) = (ratio(&result[name]["low"]), ratio(&result[name]["high"]));
         if let (Some(value), Some(low)) = (value, low) {
-            assert!(low <= value, "{unit}: {name} low {low} > truth {value}");
-            assert!(high.is_none_or(|high| value <= high), "{unit}: {name} high {high:?} < truth {value}");
+            let around = low <= value && high.is_none_or(|high| value <= high);
+            holds(name, around, format!("{} truth {value}", result[name]));
         }
     }
     let produced = &result["counts"]["produced"];
-    assert!(produced["low"].as_u64().unwrap() <= truth.produced, "{unit}: {produced}");
-    assert!(produced["high"].is_null() || produced["high"].as_u64().unwrap() >= truth.produced, "{unit}: {produced}");
+    let around = produced["low"].as_u64().is_some_and(|low| low <= truth.produced)
+        && produced["high"].as_u64().is_none_or(|high| high >= truth.produced);
+    holds("produced", around, format!("{produced} truth {}", truth.produced));
 }
