@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_bound_and_start_again_after_success() {
-        let mut backoff = Backoff::new(Duration::from_secs(60));
+        let mut backoff = Backoff::new(Duration::from_mins(1));
         let waits: Vec<u64> = (0..8).map(|_| backoff.next(u32::MAX).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         backoff.reset();

@@ -127,10 +127,10 @@ impl Batch {
             }
             Reading::Life { group, at } => {
                 self.observe(at);
-                if let Some(Columns::Event { life, .. }) = self.columns.get_mut(usize::from(group)) {
-                    if life.last().is_none_or(|last| *last < at) {
-                        life.push(at);
-                    }
+                if let Some(Columns::Event { life, .. }) = self.columns.get_mut(usize::from(group))
+                    && life.last().is_none_or(|last| *last < at)
+                {
+                    life.push(at);
                 }
             }
         }
@@ -323,6 +323,11 @@ impl Batcher {
     pub fn next_due(&self, now: Timestamp) -> Timestamp {
         let commit = next_multiple(now, self.recording.journal_commit);
         commit.min(self.closes_at.max(now)).min(self.empty_at.max(now))
+    }
+
+    /// Whether there is nothing to close, to seal or to commit at `now`.
+    pub fn is_idle(&self, now: Timestamp) -> bool {
+        self.ready.is_empty() && self.open.pending.is_empty() && now < self.closes_at && now < self.empty_at
     }
 
     /// The oldest batch that waits for sealing.

@@ -288,11 +288,11 @@ impl Road {
             tracing::error!(%error, "the recorder ended abnormally");
         }
         publisher_stop.cancel();
-        if let Some(mut publishing) = publishing {
-            if tokio::time::timeout(GOODBYE, &mut publishing).await.is_err() {
-                publishing.abort();
-                tracing::warn!("the broker did not take the goodbye in time; its last will says it");
-            }
+        if let Some(mut publishing) = publishing
+            && tokio::time::timeout(GOODBYE, &mut publishing).await.is_err()
+        {
+            publishing.abort();
+            tracing::warn!("the broker did not take the goodbye in time; its last will says it");
         }
         self.health_stop.cancel();
         self.tasks.close();

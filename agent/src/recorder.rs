@@ -145,14 +145,14 @@ impl Writer {
             (queue.leftovers()?, last)
         };
         for leftover in leftovers {
-            self.recover_part(leftover, last.unwrap_or(now.wall), now)?;
+            self.recover_part(&leftover, last.unwrap_or(now.wall), now)?;
         }
         Ok(())
     }
 
-    fn recover_part(&mut self, part: Leftover, last: Timestamp, now: Instants) -> Result<(), QueueError> {
+    fn recover_part(&mut self, part: &Leftover, last: Timestamp, now: Instants) -> Result<(), QueueError> {
         let known = lock(&self.queue).register_map(part.config_hash)?;
-        let map = known.and_then(|(bytes, plan)| RegisterMap::decode(&bytes).ok().map(|map| (map, plan)));
+        let map = known.and_then(|known| RegisterMap::decode(&known.bytes).ok().map(|map| (map, known.plan_hash)));
         let mut corrupt = part.corrupt_rows;
         if let Some((map, plan_hash)) = map {
             let layout = Layout::of(&map);
@@ -192,7 +192,10 @@ impl Writer {
                 () = stop.cancelled() => break,
                 () = worker.until(next) => {}
             }
-            self = self.step(Arc::clone(&wait), false).await;
+            let idle = self.stuck.is_none() && self.recorder.lock().is_idle(wait.now());
+            if !idle {
+                self = self.step(Arc::clone(&wait), false).await;
+            }
         }
         self.step(wait, true).await;
     }
@@ -232,10 +235,12 @@ impl Writer {
         loop {
             let draft = match self.stuck.take() {
                 Some(draft) => draft,
-                None => match self.recorder.lock().take_ready() {
-                    Some(batch) => Draft::of(batch, &self.recorder.layout),
-                    None => return Ok(()),
-                },
+                None => {
+                    // A statement of its own: sources need not wait while columns are built.
+                    let ready = self.recorder.lock().take_ready();
+                    let Some(batch) = ready else { return Ok(()) };
+                    Draft::of(batch, &self.recorder.layout)
+                }
             };
             let now = Instants { wall: wait.now(), monotonic: wait.monotonic() };
             if let Err(error) = self.seal(&draft, self.read_by, now) {

@@ -63,6 +63,6 @@ async fn sleep_until(at: Timestamp) {
         if left <= 0 {
             return;
         }
-        tokio::time::sleep(Duration::from_nanos(left.unsigned_abs()).min(Duration::from_secs(60))).await;
+        tokio::time::sleep(Duration::from_nanos(left.unsigned_abs()).min(Duration::from_mins(1))).await;
     }
 }

@@ -98,6 +98,9 @@ pub struct Collector {
 impl Collector {
     /// Starts everything: broker, log, ingest, checkpoints. Runs until `token` is cancelled.
     pub async fn start(config: Config, wait: Arc<dyn Wait>, token: CancellationToken) -> Result<Self, CollectorError> {
+        // What was started is stopped again if something further on cannot be.
+        let token = token.child_token();
+        let half_started = token.clone().drop_guard();
         let config = Arc::new(config);
         let lock = lock_state(&config.state_dir)?;
         let keys = Keys::open(&config.state_dir)?;
@@ -133,6 +136,7 @@ impl Collector {
         let serving = serve::Start { store: store.clone(), config, wait, stop: token.clone(), registry: registry.clone() };
         let (http, serving) = serve::start(serving).await?;
         tasks.extend(serving);
+        half_started.disarm();
         Ok(Self { store, keys, registry, metrics, mqtt, http, broker, tasks, token, _lock: lock })
     }
 
@@ -179,6 +183,11 @@ impl Collector {
             self.broker = Some(Broker::start(address, PACKET_BYTES_MAX).await?);
         }
         Ok(())
+    }
+
+    /// Waits until it is being stopped: by the token, or by a task that found a bug.
+    pub async fn stopping(&self) {
+        self.token.cancelled().await;
     }
 
     /// Waits until everything has stopped; cancel the token first.

@@ -66,12 +66,11 @@ impl<'r, 'i> Pass<'r, 'i> {
     }
 
     fn file(&mut self, root: &mut Table<'_, 'i>) -> Option<Config> {
-        let identity = match self.reader.table(root, "agent") {
-            Some(mut table) => self.identity(&mut table),
-            None => {
-                self.reader.missing(root, "agent", Said::new("a table [agent]", "表 [agent]"));
-                None
-            }
+        let identity = if let Some(mut table) = self.reader.table(root, "agent") {
+            self.identity(&mut table)
+        } else {
+            self.reader.missing(root, "agent", Said::new("a table [agent]", "表 [agent]"));
+            None
         };
         let queue = self.queue(root);
         let publish = self.reader.table(root, "publish").map(|mut table| self.publish(&mut table));
@@ -157,10 +156,11 @@ impl<'r, 'i> Pass<'r, 'i> {
         let rate = self.reader.bytes(table, "rate", 1024..=1 << 40);
         let reconnect_max = self.reconnect_max(table);
         self.reader.finish(table);
-        if let Some(broker) = &broker {
-            if !insecure && !is_loopback(&broker.value.0) {
-                self.plaintext(table, &broker.span, "broker");
-            }
+        if let Some(broker) = &broker
+            && !insecure
+            && !is_loopback(&broker.value.0)
+        {
+            self.plaintext(table, &broker.span, "broker");
         }
         let (host, port) = broker?.value;
         let resend = resend.map_or(Duration::from_secs(15), |f| nanos(f.value));
@@ -171,7 +171,7 @@ impl<'r, 'i> Pass<'r, 'i> {
             collector_key: key?.value,
             in_flight: in_flight.and_then(|f| usize::try_from(f.value).ok()).unwrap_or(32),
             resend,
-            resend_max: resend_max.map_or(Duration::from_secs(300), |f| nanos(f.value)).max(resend),
+            resend_max: resend_max.map_or(Duration::from_mins(5), |f| nanos(f.value)).max(resend),
             rate: rate.map_or(4 << 20, |f| f.value),
             reconnect_max,
         })
@@ -179,7 +179,7 @@ impl<'r, 'i> Pass<'r, 'i> {
 
     fn reconnect_max(&mut self, table: &mut Table<'_, 'i>) -> Duration {
         let found = self.reader.duration(table, "reconnect_max", 100 * MILLI..=HOUR);
-        found.map_or(Duration::from_secs(60), |f| nanos(f.value))
+        found.map_or(Duration::from_mins(1), |f| nanos(f.value))
     }
 
     fn plaintext(&mut self, table: &Table<'_, 'i>, span: &Range<usize>, key: &str) {
@@ -221,9 +221,10 @@ impl<'r, 'i> Pass<'r, 'i> {
         let protocols = [("modbus-tcp", true), ("opc-ua", false)];
         let protocol = self.reader.text(table, "protocol", |t| one_of(t, &protocols));
         self.reader.missing(table, "protocol", choices(&protocols));
-        let kind = match protocol?.value {
-            true => self.modbus(table).map(SourceKind::Modbus),
-            false => self.opc_ua(table).map(SourceKind::OpcUa),
+        let kind = if protocol?.value {
+            self.modbus(table).map(SourceKind::Modbus)
+        } else {
+            self.opc_ua(table).map(SourceKind::OpcUa)
         };
         self.reader.finish(table);
         Some(Source { id: id?.value, simulated, reconnect_max, kind: kind? })
@@ -449,13 +450,14 @@ impl<'r, 'i> Pass<'r, 'i> {
         self.reader.finish(table);
         let (namespace, identifier) = place?;
         let fill = publishing.as_nanos().div_ceil(sampling.as_nanos().max(1)) + 1;
+        let fill = u32::try_from(fill).unwrap_or(u32::MAX).min(10_000);
         Some(OpcUaTag {
             name: name?,
             namespace,
             identifier,
             data_type: data_type?.value,
             sampling_interval: sampling,
-            queue_size: queue_size.map_or(fill.min(10_000) as u32, |f| f.value as u32),
+            queue_size: queue_size.and_then(|f| u32::try_from(f.value).ok()).unwrap_or(fill),
             common: common?,
         })
     }

@@ -181,7 +181,7 @@ impl Publisher {
                 Err(Refused::Over) => return Over::Lost("the connection is over".to_owned()),
             };
             let now = self.started.elapsed();
-            let idle = self.outbox.next_at(now).unwrap_or(now + Duration::from_secs(60));
+            let idle = self.outbox.next_at(now).unwrap_or(now + Duration::from_mins(1));
             let mut wake = self.started + if busy { now + BUSY } else { idle };
             if let Some(deadline) = last {
                 let done = self.outbox.in_flight() == 0 || Instant::now() >= deadline;

@@ -74,7 +74,7 @@ impl Link {
         options.set_keep_alive(KEEP_ALIVE);
         options.set_clean_start(false);
         options.set_session_expiry_interval(Some(SESSION_EXPIRY_SECONDS));
-        options.set_max_packet_size(Some(CONTROL_BYTES_MAX as u32));
+        options.set_max_packet_size(u32::try_from(CONTROL_BYTES_MAX).ok());
         options.set_outgoing_inflight_upper_limit(settings.in_flight);
         let (topic, payload) = settings.will.clone();
         options.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true, None));
@@ -91,12 +91,12 @@ impl Link {
 
     /// Hands a message over to the connection, QoS 1.
     pub fn publish(&self, topic: &str, payload: Vec<u8>, retain: bool) -> Result<(), Refused> {
-        refused(self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload))
+        self.client.try_publish(topic, QoS::AtLeastOnce, retain, payload).map_err(|e| refused(&e))
     }
 
     /// Asks for the messages of a topic, QoS 1.
     pub fn subscribe(&self, topic: &str) -> Result<(), Refused> {
-        refused(self.client.try_subscribe(topic, QoS::AtLeastOnce))
+        self.client.try_subscribe(topic, QoS::AtLeastOnce).map_err(|e| refused(&e))
     }
 
     /// Ends the connection in good order: what was handed over is sent first, the last will is not.
@@ -107,11 +107,10 @@ impl Link {
     }
 }
 
-fn refused(result: Result<(), ClientError>) -> Result<(), Refused> {
-    match result {
-        Ok(()) => Ok(()),
-        Err(ClientError::TryRequest(_)) => Err(Refused::Busy),
-        Err(ClientError::Request(_)) => Err(Refused::Over),
+fn refused(error: &ClientError) -> Refused {
+    match error {
+        ClientError::TryRequest(_) => Refused::Busy,
+        ClientError::Request(_) => Refused::Over,
     }
 }
 

@@ -137,10 +137,10 @@ impl Outbox {
         if let Some((sequence, _)) = self.window.iter().find(|(_, sent)| sent.again_at <= now) {
             return Some(Pick::Block(*sequence));
         }
-        if self.window.len() < self.limits.in_flight {
-            if let Some(sequence) = self.fresh.front() {
-                return Some(Pick::Block(*sequence));
-            }
+        if self.window.len() < self.limits.in_flight
+            && let Some(sequence) = self.fresh.front()
+        {
+            return Some(Pick::Block(*sequence));
         }
         // One place is left for a new block.
         let room = self.window.len() + 1 < self.limits.in_flight.max(2);
@@ -200,9 +200,10 @@ impl Outbox {
 
     fn refill(&mut self, now: Duration) {
         let passed = now.saturating_sub(self.refilled_at);
-        let gained = (self.limits.rate as u128 * passed.as_millis() / 1000).min(u128::from(self.limits.rate));
+        let gained = u128::from(self.limits.rate) * passed.as_millis() / 1000;
+        let gained = u64::try_from(gained).unwrap_or(u64::MAX);
         if gained > 0 {
-            self.tokens = (self.tokens + gained as u64).min(self.limits.rate);
+            self.tokens = self.tokens.saturating_add(gained).min(self.limits.rate);
             self.refilled_at = now;
         }
     }

@@ -8,6 +8,7 @@ use shopfloor::time::{Interval, Timestamp};
 use shopfloor::wire::block::Sealed;
 use shopfloor::wire::header::{GAPS_MAX, GapKind, GapRecord};
 
+use super::retention::Room;
 use super::{Queue, QueueError, gap, insert_gap};
 
 /// What the chain prescribes for the next block.
@@ -76,14 +77,15 @@ impl Queue {
     ) -> Result<Stored, QueueError> {
         let path = self.path();
         self.connection()?;
-        if let Some((batch, sequence)) = self.doubtful.take() {
-            if batch == sealing.batch && self.state.next_sequence > sequence {
-                tracing::warn!(sequence, "a commit that had failed turned out to be on disk");
-                return Ok(Stored { sequence, bytes: 0, evicted: 0 });
-            }
+        if let Some((batch, sequence)) = self.doubtful.take()
+            && batch == sealing.batch
+            && self.state.next_sequence > sequence
+        {
+            tracing::warn!(sequence, "a commit that had failed turned out to be on disk");
+            return Ok(Stored { sequence, bytes: 0, evicted: 0 });
         }
         let room = self.make_room(sealing.bytes_hint, sealing.now)?;
-        let result = self.seal_in(sealing, room.records, build);
+        let result = self.seal_in(sealing, &room, build);
         match result {
             Ok((sealed, sequence)) => {
                 let bytes = sealed.bytes.len() as u64;
@@ -108,18 +110,17 @@ impl Queue {
     fn seal_in<E>(
         &mut self,
         sealing: &Sealing,
-        evicted: Vec<GapRecord>,
+        room: &Room,
         build: impl FnOnce(Link) -> Result<Sealed, E>,
     ) -> Result<(Sealed, u64), Failed<E>> {
         let state = self.state.clone();
         let db = self.db.as_mut().expect("seal has opened the connection");
         let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        for record in &evicted {
+        for record in &room.records {
             insert_gap(&transaction, record)?;
-            if let Some((_, last)) = record.sequences {
-                let delete = "DELETE FROM block WHERE sequence <= ?1 AND parked IS NULL";
-                transaction.execute(delete, params![last.cast_signed()])?;
-            }
+        }
+        if let Some(through) = room.through {
+            transaction.execute("DELETE FROM block WHERE sequence <= ?1", params![through.cast_signed()])?;
         }
         let gaps = take_gaps(&transaction)?;
         let sequence = state.next_sequence;
@@ -135,7 +136,7 @@ impl Queue {
                 sealed.hash.0,
                 sealing.config_hash.0,
                 sealing.now.as_nanos(),
-                sealed.bytes.len() as i64,
+                sealed.bytes.len().cast_signed() as i64,
                 sealed.bytes,
             ])?;
         if let Some(through) = sealing.journaled {
@@ -164,19 +165,29 @@ impl Queue {
         if contiguous < self.state.acknowledged {
             return Ok(());
         }
-        self.write("releasing acknowledged blocks", |db| {
+        let (blocks, bytes) = self.write("releasing acknowledged blocks", |db| {
             let transaction = db.transaction()?;
+            let released = transaction
+                .prepare_cached(
+                    "SELECT count(*), coalesce(sum(size), 0) FROM block WHERE sequence <= ?1 AND parked IS NULL",
+                )?
+                .query_row(params![contiguous.cast_signed()], |row| {
+                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+                })?;
             transaction
                 .prepare_cached("DELETE FROM block WHERE sequence <= ?1 AND parked IS NULL")?
                 .execute(params![contiguous.cast_signed()])?;
             transaction
                 .prepare_cached("UPDATE state SET acknowledged = ?1, log_index = ?2, log_origin = ?3")?
                 .execute(params![contiguous.cast_signed(), log_index.cast_signed(), log_origin])?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok(released)
         })?;
+        self.blocks = self.blocks.saturating_sub(blocks);
+        self.bytes = self.bytes.saturating_sub(bytes);
         self.state.acknowledged = contiguous;
         self.state.receipt = Some((log_index, log_origin.to_owned()));
-        self.count()
+        Ok(())
     }
 
     /// Keeps a block that the collector refused for good, not to be sent again; the next block carries its gap.
@@ -292,7 +303,7 @@ fn take_gaps(transaction: &rusqlite::Transaction<'_>) -> rusqlite::Result<Vec<Ga
         Ok((row.get::<_, i64>(0)?, record))
     };
     let mut records: Vec<(i64, GapRecord)> =
-        statement.query_map(params![GAPS_MAX as i64], row)?.collect::<rusqlite::Result<_>>()?;
+        statement.query_map(params![GAPS_MAX.cast_signed() as i64], row)?.collect::<rusqlite::Result<_>>()?;
     records.sort_by_key(|(id, _)| *id);
     Ok(records.into_iter().map(|(_, record)| record).collect())
 }

@@ -51,8 +51,8 @@ pub fn encode(reading: &Reading, out: &mut Vec<u8>) {
 }
 
 fn encode_row(row: &EventRow, out: &mut Vec<u8>) {
-    let flags = u8::from(row.source_time.is_some()) * HAS_SOURCE
-        | u8::from(row.server_time.is_some()) * HAS_SERVER
+    let flags = (u8::from(row.source_time.is_some()) * HAS_SOURCE)
+        | (u8::from(row.server_time.is_some()) * HAS_SERVER)
         | match &row.value {
             None => 0,
             Some(Raw::Bits(_)) => HAS_BITS,
@@ -133,10 +133,15 @@ fn decode_row(bytes: &mut &[u8]) -> Option<EventRow> {
 
 fn unsigned(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
-        out.push((value & 0x7F) as u8 | 0x80);
+        out.push(low(value) | 0x80);
         value >>= 7;
     }
-    out.push(value as u8);
+    out.push(low(value));
+}
+
+/// The lowest seven bits.
+fn low(value: u64) -> u8 {
+    value.to_le_bytes()[0] & 0x7F
 }
 
 fn signed(value: i64, out: &mut Vec<u8>) {
@@ -207,7 +212,9 @@ mod tests {
         #[test]
         fn readings_come_back_as_they_went_in(readings in prop::collection::vec(reading(), 0..6)) {
             let mut bytes = Vec::new();
-            readings.iter().for_each(|r| encode(r, &mut bytes));
+            for reading in &readings {
+                encode(reading, &mut bytes);
+            }
             prop_assert_eq!(decode(&bytes), Some(readings));
         }
 

@@ -110,6 +110,18 @@ pub struct State {
     pub last_instant: Option<Timestamp>,
 }
 
+/// A register map that readings in the queue were read by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its canonical bytes.
+    pub bytes: Vec<u8>,
+    /// Hash of the read plan.
+    pub plan_hash: Option<Hash>,
+}
+
+/// Number, register map, checksum and readings of a row.
+type JournalRow = (i64, Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// The queue of one agent.
 #[derive(Debug)]
 pub struct Queue {
@@ -215,11 +227,11 @@ impl Queue {
     }
 
     /// A remembered register map: its bytes and the hash of its read plan.
-    pub fn register_map(&mut self, hash: Hash) -> Result<Option<(Vec<u8>, Option<Hash>)>, QueueError> {
+    pub fn register_map(&mut self, hash: Hash) -> Result<Option<Remembered>, QueueError> {
         self.read("reading a register map", |db| {
             let row = |row: &rusqlite::Row<'_>| {
                 let plan: Option<Vec<u8>> = row.get(1)?;
-                Ok((row.get(0)?, plan.and_then(|p| Hash::from_slice(&p))))
+                Ok(Remembered { bytes: row.get(0)?, plan_hash: plan.and_then(|p| Hash::from_slice(&p)) })
             };
             db.query_row("SELECT bytes, plan_hash FROM register_map WHERE hash = ?1", params![hash.0], row).optional()
         })
@@ -261,7 +273,7 @@ impl Queue {
 
     /// What the last run left in the journal, one part for each register map in a row.
     pub fn leftovers(&mut self) -> Result<Vec<Leftover>, QueueError> {
-        let rows: Vec<(i64, Vec<u8>, Vec<u8>, Vec<u8>)> = self.read("reading the journal", |db| {
+        let rows: Vec<JournalRow> = self.read("reading the journal", |db| {
             let mut statement = db.prepare("SELECT id, config_hash, checksum, bytes FROM journal ORDER BY id")?;
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
             statement.query_map([], row)?.collect()

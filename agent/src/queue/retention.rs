@@ -1,8 +1,8 @@
 //! The bounds of the queue: what is evicted, when, and how it is recorded.
 //!
 //! Whole blocks go, oldest first: too old, too many bytes, or too little free disk. One gap record for each
-//! reason names first and last sequence and the last evicted hash, so that the chain stays checkable. Parked
-//! blocks count towards the bytes and are kept: they are evidence of a dispute, and rare.
+//! reason names first and last sequence and the last evicted hash, so that the chain stays checkable. A parked
+//! block goes in its turn like any other; its gap was recorded when it was parked.
 
 use rusqlite::params;
 use shopfloor::hash::Hash;
@@ -15,6 +15,8 @@ use super::{Queue, QueueError, gap};
 #[derive(Debug, Default)]
 pub(super) struct Room {
     pub(super) records: Vec<GapRecord>,
+    /// Every block up to this sequence goes.
+    pub(super) through: Option<u64>,
     pub(super) blocks: u64,
     pub(super) bytes: u64,
 }
@@ -24,6 +26,7 @@ struct Old {
     size: u64,
     sealed_at: Timestamp,
     hash: Hash,
+    parked: bool,
 }
 
 impl Queue {
@@ -43,8 +46,11 @@ impl Queue {
             }
             room.blocks += 1;
             room.bytes += old.size;
-            first = first.or(Some((old.sequence, old.sealed_at)));
-            last = Some(old);
+            room.through = Some(old.sequence);
+            if !old.parked {
+                first = first.or(Some((old.sequence, old.sealed_at)));
+                last = Some(old);
+            }
         }
         if starved > 0 && room.bytes == 0 {
             let free = self.free_bytes().unwrap_or(0);
@@ -72,7 +78,7 @@ impl Queue {
     fn oldest(&mut self, want: u64) -> Result<Vec<Old>, QueueError> {
         self.read("looking for the oldest blocks", |db| {
             let mut statement = db.prepare_cached(
-                "SELECT sequence, size, sealed_at, hash FROM block WHERE parked IS NULL ORDER BY sequence",
+                "SELECT sequence, size, sealed_at, hash, parked IS NOT NULL FROM block ORDER BY sequence",
             )?;
             let mut rows = statement.query([])?;
             let mut found = Vec::new();
@@ -84,6 +90,7 @@ impl Queue {
                     size: row.get::<_, i64>(1)?.cast_unsigned(),
                     sealed_at: Timestamp::from_nanos(row.get(2)?),
                     hash: Hash::from_slice(&hash).unwrap_or(Hash::ZERO),
+                    parked: row.get(4)?,
                 };
                 bytes += old.size;
                 let enough = bytes >= want && found.len() >= AGE_STEP;

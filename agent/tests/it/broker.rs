@@ -79,7 +79,7 @@ impl Broker {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), looking).await.expect("it comes within a minute")
+        tokio::time::timeout(Duration::from_mins(1), looking).await.expect("it comes within a minute")
     }
 }
 
@@ -113,12 +113,13 @@ async fn serve(mut stream: TcpStream, seen: &mpsc::UnboundedSender<Seen>, orders
                     };
                     let (note, answer) = react(packet);
                     let over = note == Some(Seen::Disconnect);
-                    note.into_iter().for_each(|note| drop(seen.send(note)));
-                    if let Some(answer) = answer {
-                        if write(&mut stream, answer).await.is_err() {
+                    if let Some(note) = note {
+                        drop(seen.send(note));
+                    }
+                    if let Some(answer) = answer
+                        && write(&mut stream, answer).await.is_err() {
                             return;
                         }
-                    }
                     if over {
                         return;
                     }

@@ -1,5 +1,7 @@
 //! Tests of the agent as a whole: configuration, devices that misbehave, queue, broker and collector that misbehave.
 
+#![allow(clippy::unwrap_used)] // a helper of tests fails as a test does
+
 mod batcher;
 mod broker;
 mod config;

@@ -79,7 +79,7 @@ async fn acknowledged(running: &Running, sequence: u64) {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), waiting).await.expect("the acknowledgement is taken");
+    tokio::time::timeout(std::time::Duration::from_mins(1), waiting).await.expect("the acknowledgement is taken");
 }
 
 #[tokio::test(flavor = "multi_thread")]

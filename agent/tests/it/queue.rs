@@ -27,6 +27,7 @@ fn open(path: &Path) -> Queue {
 }
 
 /// An empty block as the link prescribes.
+#[allow(clippy::unnecessary_wraps)] // the queue asks for a result
 fn build(link: Link, now: Timestamp) -> Result<Sealed, Infallible> {
     let header = Header {
         format: FORMAT,

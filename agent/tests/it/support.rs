@@ -67,7 +67,7 @@ impl Running {
                 readings.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), seen).await.expect("the reading comes within a minute")
+        tokio::time::timeout(Duration::from_mins(1), seen).await.expect("the reading comes within a minute")
     }
 
     pub async fn end(self) {

@@ -29,13 +29,12 @@ async fn serve(config: crate::config::Config) -> Result<(), Failure> {
     let collector = Collector::start(config, Arc::new(RealWait::new()), token.clone()).await?;
     let (host, port) = collector.mqtt_addr();
     tracing::info!(mqtt = format!("{host}:{port}"), http = %collector.http_addr(), collector_key = %collector.ack_key(), "running");
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    let told = tokio::select! {
+        _ = interrupt.recv() => true,
+        _ = terminate.recv() => true,
         // A task that found a bug stops the whole, so that a supervisor starts it anew.
-        () = token.cancelled() => {}
-    }
-    let told = !token.is_cancelled();
+        () = collector.stopping() => false,
+    };
     token.cancel();
     collector.join().await;
     if told { Ok(()) } else { Err(Failure::new(74, "the collector stopped by itself; see its log")) }

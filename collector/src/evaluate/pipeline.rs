@@ -30,6 +30,8 @@ const PASSING_MAX: usize = 256;
 const FRESH: i64 = 5 * SECOND;
 /// Newest blocks that a result remembers by name.
 const RECENT_MAX: usize = 32;
+/// How long data may be on their way: an empty block comes at least every 60 s and is sent again after 15.
+const ON_ITS_WAY: i64 = 90 * SECOND;
 /// A stretch of time that is never settled waits for nothing, so nothing comes too late for it.
 pub const UNHURRIED: i64 = i64::MAX / 4;
 /// Late blocks that a cause names.
@@ -162,9 +164,25 @@ impl Pipeline {
         window: &Window,
         now: Timestamp,
     ) -> Result<(WorkUnitResult, Read), EvaluateError> {
-        let read = self.read(version, unit, window.interval, UNHURRIED, now)?;
-        let result = evaluate::work_unit(&version.plant, &unit.id, &read.samples, window, now)?;
+        let known = self.known(&version.plant, unit, window.interval, now);
+        let read = self.read(version, unit, window.interval, UNHURRIED, known)?;
+        let result = evaluate::work_unit(&version.plant, &unit.id, &read.samples, window, known)?;
         Ok((result, read))
+    }
+
+    /// Up to where a window that has not ended can be accounted for. Data arrive in blocks, so the last seconds are
+    /// on their way: they are left out, not called unknown. An agent that is silent for longer than a block may take
+    /// is not on its way; then the account goes up to now and its silence is unknown time.
+    fn known(&self, plant: &Plant, unit: &WorkUnit, window: Interval, now: Timestamp) -> Timestamp {
+        if window.end <= now {
+            return now;
+        }
+        let instant = Interval { start: now, end: now.plus(1) };
+        let bound = unit.bindings.iter().filter(|binding| binding.within(instant).is_some());
+        let newest = bound
+            .filter_map(|binding| self.store.agents.agent(&plant.site.id, &binding.agent)?.newest_block_time)
+            .min();
+        newest.filter(|at| *at > window.start && (0..=ON_ITS_WAY).contains(&now.since(*at))).unwrap_or(now)
     }
 
     fn remembered(&self, key: &Key, fingerprint: (u64, u64), plant: Hash, now: Timestamp) -> Option<Arc<Evaluated>> {
@@ -185,8 +203,9 @@ impl Pipeline {
     ) -> Result<Evaluated, EvaluateError> {
         let log_size = self.store.log.size();
         let late = grace(window.kind, &self.settle);
-        let read = self.read(version, unit, window.interval, late, now)?;
-        let result = evaluate::work_unit(&version.plant, &unit.id, &read.samples, window, now)?;
+        let known = self.known(&version.plant, unit, window.interval, now);
+        let read = self.read(version, unit, window.interval, late, known)?;
+        let result = evaluate::work_unit(&version.plant, &unit.id, &read.samples, window, known)?;
         let found = basis(version, key, &result, &read);
         let kept = self.derived.newest(key)?;
         let agents = self.delivered(&version.plant, unit, window.interval, now)?;

@@ -8,10 +8,34 @@ use shopfloor::time::{Interval, Timestamp};
 ///
 /// Samples with the same instant that differ are kept in the order in which they were observed; the later one is
 /// what holds from then on.
+///
+/// A value that counts as sampled again at a life sign is dropped where a newer one had been there by then: the
+/// device stamped it before the life sign, and it was only heard of later.
 pub fn merge(mut samples: Vec<Sample>) -> Vec<Sample> {
     samples.sort_by_key(order);
     samples.dedup();
+    let mut told = Told::default();
+    samples.retain(|sample| !told.overtakes(sample.at, sample.observed_time, sample.source_time));
     samples
+}
+
+/// The newest notification of a run so far: when the device stamped it and when it was heard of.
+#[derive(Debug, Default)]
+pub struct Told(Option<(Timestamp, Timestamp)>);
+
+impl Told {
+    /// Takes the next sample of an ordered run; answers whether it only repeats a value that the device had replaced
+    /// by then, which was not heard of yet. A repetition after that is the server's own word and stands.
+    pub fn overtakes(&mut self, at: Timestamp, observed: Timestamp, source: Option<Timestamp>) -> bool {
+        let Some(source) = source.filter(|source| *source <= at && source.as_nanos() > 0) else { return false };
+        if source < at {
+            return self.0.is_some_and(|(stamped, heard)| source < stamped && at <= heard);
+        }
+        if self.0.is_none_or(|(stamped, _)| stamped <= source) {
+            self.0 = Some((source, observed));
+        }
+        false
+    }
 }
 
 fn order(sample: &Sample) -> (Timestamp, Timestamp, Option<Timestamp>, u32) {
@@ -55,6 +79,32 @@ mod tests {
     fn a_restated_row_is_one_fact() {
         let merged = merge(vec![sample(1, 7), sample(2, 8), sample(1, 7)]);
         assert_eq!(merged, vec![sample(1, 7), sample(2, 8)]);
+    }
+
+    #[test]
+    fn a_life_sign_does_not_bring_back_a_value_that_was_replaced() {
+        let told = |source: i64, at: i64, observed: i64, value| Sample {
+            source_time: Some(Timestamp::from_secs(source)),
+            observed_time: Timestamp::from_secs(observed),
+            ..sample(at, value)
+        };
+        // The value 8 of second 5 was heard of in second 7, after the life sign of second 6, in whatever block.
+        let (seven, eight) = (told(1, 1, 1, 7), told(5, 5, 7, 8));
+        let merged = merge(vec![eight.clone(), seven.clone(), told(1, 4, 4, 7), told(1, 6, 6, 7), told(5, 9, 9, 8)]);
+        assert_eq!(merged, vec![seven.clone(), told(1, 4, 4, 7), eight.clone(), told(5, 9, 9, 8)]);
+        // A server that goes back to an older stamp is believed from when it says so.
+        let back = told(1, 8, 8, 7);
+        assert_eq!(merge(vec![seven.clone(), eight.clone(), back.clone()]), vec![seven, eight, back]);
+    }
+
+    #[test]
+    fn a_stamp_from_far_in_the_future_drops_nothing_after_it() {
+        let stamped = |source: i64, at: i64, value| Sample {
+            source_time: Some(Timestamp::from_secs(source)),
+            ..sample(at, value)
+        };
+        let run = vec![stamped(4_000_000_000, 5, 1), stamped(6, 6, 2), stamped(6, 7, 2)];
+        assert_eq!(merge(run.clone()), run);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use shopfloor::wire::block::{self, Limits};
 use shopfloor::wire::section::Raw;
 
 use super::index::BlockRef;
+use super::merge::Told;
 use super::read::Bound;
 use super::{Series, SeriesError};
 
@@ -110,7 +111,10 @@ impl Series {
                 }
             }
         }
+        // In order of time, without what a life sign repeats although the device had replaced it by then.
         let mut rows: Vec<RawRow> = rows.into_values().collect();
+        let mut told = Told::default();
+        rows.retain(|row| !told.overtakes(row.sample.at, row.sample.observed_time, row.sample.source_time));
         rows.sort_by_key(|row| row.cursor);
         Ok(rows)
     }

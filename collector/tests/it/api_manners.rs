@@ -172,6 +172,8 @@ async fn a_work_unit_as_it_stands_now() {
     assert_eq!(unit["shift"]["id"], "day");
     assert_eq!(unit["shift"]["business_date"], "2026-11-25");
     assert_eq!(unit["window_state"], "live");
+    // What is on its way is left out, not called unknown.
+    assert_eq!(unit["window"]["end"], "2026-11-25T00:20:00Z");
     // Readings at 08:00:00 and 08:19:50: 119 pieces.
     assert_eq!(unit["produced"]["point"], 119);
     assert_eq!(unit["micro_stop_ms"], 120_000);
@@ -181,7 +183,7 @@ async fn a_work_unit_as_it_stands_now() {
 
     let timeline =
         site.get(&format!("{UNITS}/grinder-01/timeline?from=2026-11-25T00:00:00Z&to=2026-11-25T01:00:00Z")).await;
-    assert_eq!(timeline["end"], now.to_string(), "nothing is said about what has not happened");
+    assert_eq!(timeline["end"], "2026-11-25T00:20:00Z", "nothing is said about what has not arrived yet");
     assert_eq!(timeline["planned"][0]["kind"], "planned-busy");
     assert_eq!(timeline["segments"][0]["leaf"], "RUN");
 
@@ -192,6 +194,10 @@ async fn a_work_unit_as_it_stands_now() {
     let agents = site.get("/api/v1/agents").await;
     assert_eq!((&agents[0]["contiguous"], &agents[0]["missing"]), (&"21".into(), &"0".into()));
     assert_eq!(agents[0]["marks"], serde_json::json!(["demo_key", "simulated"]));
+    // Silence for longer than a block may take is unknown time.
+    site.clock.move_to(MORNING.plus(25 * MINUTE));
+    let silent = site.get(&format!("{UNITS}/grinder-01")).await;
+    assert_eq!((&silent["state"]["leaf"], &silent["window"]["end"]), (&"UNK".into(), &"2026-11-25T00:25:00Z".into()));
     let log = site.get("/api/v1/log").await;
     assert_eq!(log["size"], site.store.log.size().to_string());
     assert_eq!(log["root"], site.store.log.root().to_string());

@@ -229,6 +229,26 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
     }
 }
 
+/// What was started before the HTTP port turned out to be taken is stopped again, and the directory is free.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_half_way_leaves_nothing_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "schema = 1\n[collector]\nstate_dir = \"state\"\n[broker]\nlisten = \"127.0.0.1:0\"\n[http]\nlisten = \"{}\"\n",
+        taken.local_addr().unwrap()
+    );
+    let config = collector::config::parse(&text, folder.path().join("collector.toml").to_str().unwrap()).unwrap();
+    let token = tokio_util::sync::CancellationToken::new();
+    let wait = std::sync::Arc::new(collector::wait::RealWait::new());
+    let error = collector::Collector::start(config, wait, token.clone()).await.err().unwrap();
+    assert!(matches!(error, collector::CollectorError::Serve(_)), "{error}");
+    assert!(!token.is_cancelled(), "the caller may try again");
+    collector::lock_state(&folder.path().join("state")).unwrap();
+    let socket = folder.path().join("state/control.sock");
+    until("the socket for commands is gone", || !socket.exists()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_collectors_do_not_share_a_state_directory() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! The collector through its sockets: a real broker, a real MQTT client in the part of the agent, a real disk.
 
 // Helpers of tests are tests too: what cannot be unwrapped is the failure that is looked for.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod api;
 mod api_house;

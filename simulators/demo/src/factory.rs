@@ -9,7 +9,7 @@ use agent::Agent;
 use anyhow::{Context as _, Result};
 use shopfloor::id::{AgentId, TagName};
 use shopfloor::sample::Value;
-use shopfloor::time::{Timestamp, Wait};
+use shopfloor::time::{Clock, Timestamp, Wait, Worker};
 use shopfloor::wire::sign::PublicKey;
 use simulators::fault_proxy::Fault;
 use simulators::site_files::AgentOptions;
@@ -71,21 +71,22 @@ pub async fn start_agent(
 
 /// Moves a lock-step factory from its clock's time to `until`: each quantum shows its values, and the clock goes on
 /// only when every OPC UA value of the quantum has reached the agent, whose tick proves it. A server whose line is
-/// faulty, or that the agent has not found again since, is not waited for.
+/// faulty, or that the agent has not found again since, is not waited for. While `driver` is not waiting, as after
+/// this returns, the clock stands.
 pub async fn drive(
     site: &Site,
     agent: &Agent,
-    wait: Arc<dyn Wait>,
+    clock: &dyn Clock,
+    driver: &mut dyn Worker,
     until: Timestamp,
     mut at_each: impl FnMut(Timestamp),
 ) -> Result<()> {
     let quantum = site.world.scenario().quantum();
-    let mut worker = wait.worker();
     let mut lost: BTreeMap<String, bool> = BTreeMap::new();
-    let mut at = Timestamp::from_nanos(wait.now().as_nanos().div_euclid(quantum) * quantum);
+    let mut at = Timestamp::from_nanos(clock.now().as_nanos().div_euclid(quantum) * quantum);
     while at < until {
         at = at.plus(quantum);
-        worker.until(at).await;
+        driver.until(at).await;
         at_each(at);
         for (server, tick) in site.step(at)? {
             let faulty = site.proxies.get(&server).is_some_and(|proxy| proxy.fault() != Fault::None);

@@ -155,6 +155,7 @@ async fn fill(
     let site = Site::start(Arc::clone(world), Arc::clone(&wait), Pace::Fast).await?;
     let ended = stop.child_token();
     let agent = start_agent(&site, plan, folder.path(), broker, key, Arc::clone(&wait), ended.clone()).await?;
+    let mut driver = wait.worker();
     // Two blocks further, so that the block that holds the last instant before `go` is sealed and sent.
     let past_go = go.plus(120 * SECOND);
     let mut said = -1;
@@ -167,7 +168,7 @@ async fn fill(
     };
     tokio::select! {
         () = stop.cancelled() => {}
-        result = drive(&site, &agent, Arc::clone(&wait), past_go, progress) => {
+        result = drive(&site, &agent, &clock, &mut *driver, past_go, progress) => {
             result?;
             anyhow::ensure!(drained(&agent, Duration::from_secs(120)).await, "the history was not acknowledged in 2 min");
         }

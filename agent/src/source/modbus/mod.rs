@@ -25,7 +25,7 @@ use transport::{Answer, Connection, Failure, ReadRequest, exception_status};
 /// A scan group of this device.
 #[derive(Debug)]
 struct Group {
-    group: u16,
+    index: u16,
     request: ReadRequest,
     text: String,
     interval: i64,
@@ -82,7 +82,7 @@ impl Modbus {
     }
 
     async fn scan(&mut self, due: &Due, wait: &dyn Wait) {
-        let group = self.groups[due.group].group;
+        let group = self.groups[due.group].index;
         self.metrics.scans_missed.with_label_values(&[&self.name]).inc_by(due.missed_count);
         for at in &due.missed {
             let at = at.as_nanos();
@@ -173,7 +173,13 @@ impl Group {
         let columns = request.tags.iter().map(column).collect();
         let text = request.to_string();
         let interval = request.interval;
-        Some(Self { group, request: ReadRequest::items(request.area, request.stretch)?, text, interval, columns })
+        Some(Self {
+            index: group,
+            request: ReadRequest::items(request.area, request.stretch)?,
+            text,
+            interval,
+            columns,
+        })
     }
 
     /// The raw value of each column: words in the order read, big-endian, or a bit.

@@ -40,11 +40,11 @@ const NOTIFICATIONS_MAX: u32 = 10_000;
 /// How often silence is looked for.
 const WATCH: Duration = Duration::from_millis(250);
 /// How long the server is asked to keep a subscription while we are away.
-const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_mins(10);
 /// Nodes that the server refused are asked for again after this, doubling up to `NODES_AGAIN_MAX`.
 const NODES_AGAIN: Duration = Duration::from_secs(30);
 /// The longest such wait.
-const NODES_AGAIN_MAX: Duration = Duration::from_secs(600);
+const NODES_AGAIN_MAX: Duration = Duration::from_mins(10);
 /// Messages that are asked for again, at most; a longer gap ends the session.
 const REPUBLISH_MAX: u32 = 1000;
 /// How long a goodbye may take.
@@ -257,7 +257,7 @@ impl OpcUa {
         let mut refused = Vec::new();
         let mut items = Vec::new();
         for column in columns {
-            match self.item(session, *column, &self.settings.tags[tags[usize::from(*column)]]) {
+            match item(session, *column, &self.settings.tags[tags[usize::from(*column)]]) {
                 Some(item) => items.push((*column, item)),
                 None => refused.push((*column, StatusCode::BAD_NODE_ID_UNKNOWN)),
             }
@@ -283,23 +283,6 @@ impl OpcUa {
         }
         made.refused = refused.into_iter().map(|(column, _)| column).collect();
         Ok(())
-    }
-
-    fn item(&self, session: &Session, column: u16, tag: &config::OpcUaTag) -> Option<MonitoredItemCreateRequest> {
-        let namespace = session.get_namespace_index_from_cache(&tag.namespace)?;
-        let identifier: Identifier = tag.identifier.parse().ok()?;
-        let parameters = MonitoringParameters {
-            client_handle: u32::from(column) + 1,
-            sampling_interval: tag.sampling_interval.as_secs_f64() * 1000.0,
-            filter: opcua::types::ExtensionObject::null(),
-            queue_size: tag.queue_size,
-            discard_oldest: true,
-        };
-        Some(MonitoredItemCreateRequest {
-            item_to_monitor: ReadValueId::from(NodeId { namespace, identifier }),
-            monitoring_mode: MonitoringMode::Reporting,
-            requested_parameters: parameters,
-        })
     }
 
     async fn watch(
@@ -348,11 +331,10 @@ impl OpcUa {
                     if silent && connected {
                         return Over::Broken(format!("a subscription was silent for {:?}", self.settings.silence));
                     }
-                    if connected {
-                        if let Err(why) = self.republish(&connection.session, subscribed).await {
+                    if connected
+                        && let Err(why) = self.republish(&connection.session, subscribed).await {
                             return Over::Broken(why);
                         }
-                    }
                     if Instant::now() >= nodes_again && connected {
                         if let Err(why) = self.ask_again(&connection.session, subscribed).await {
                             return Over::Broken(why);
@@ -465,6 +447,24 @@ fn is_connection(status: opcua::types::StatusCode) -> bool {
         Sent::BadSessionNotActivated,
     ]
     .contains(&status)
+}
+
+/// What is asked of the server for one tag; `None` if it does not know the namespace.
+fn item(session: &Session, column: u16, tag: &config::OpcUaTag) -> Option<MonitoredItemCreateRequest> {
+    let namespace = session.get_namespace_index_from_cache(&tag.namespace)?;
+    let identifier: Identifier = tag.identifier.parse().ok()?;
+    let parameters = MonitoringParameters {
+        client_handle: u32::from(column) + 1,
+        sampling_interval: tag.sampling_interval.as_secs_f64() * 1000.0,
+        filter: opcua::types::ExtensionObject::null(),
+        queue_size: tag.queue_size,
+        discard_oldest: true,
+    };
+    Some(MonitoredItemCreateRequest {
+        item_to_monitor: ReadValueId::from(NodeId { namespace, identifier }),
+        monitoring_mode: MonitoringMode::Reporting,
+        requested_parameters: parameters,
+    })
 }
 
 impl Connection {

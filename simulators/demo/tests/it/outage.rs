@@ -3,7 +3,6 @@
 //! Afterwards the report is the same as without the outage, with the original times; and while the backlog is sent,
 //! new blocks go first.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use demo::factory::{drained, drive};
@@ -37,24 +36,23 @@ async fn a_day_without_broker_costs_nothing_and_new_blocks_go_first() {
 
 /// The day's report of each work unit, and an hour of raw samples, as far as they may not depend on the road.
 async fn report(with_outage: bool) -> Vec<Value> {
-    let rig = Rig::start(world(), None).await;
-    let wait: Arc<dyn shopfloor::time::Wait> = Arc::new(rig.clock.clone());
+    let mut rig = Rig::start(world(), None).await;
     let morning = Timestamp::from_secs(MIDNIGHT);
     let window = Interval::new(morning, morning.plus(24 * HOUR)).unwrap();
-    drive(&rig.site, &rig.agent, Arc::clone(&wait), window.start, |_| {}).await.unwrap();
+    drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.start, |_| {}).await.unwrap();
     assert!(drained(&rig.agent, Duration::from_secs(30)).await);
     if with_outage {
         rig.broker_line.set(Fault::Refuse);
     }
-    drive(&rig.site, &rig.agent, Arc::clone(&wait), window.end, |_| {}).await.unwrap();
+    drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.end, |_| {}).await.unwrap();
     if with_outage {
         let backlog = rig.agent.progress();
         println!("after a day away: {} blocks, {} bytes queued", backlog.queued_blocks, backlog.queued_bytes);
         assert!(backlog.queued_blocks >= 24 * 60, "polling or sealing stopped: {backlog:?}");
         rig.broker_line.set(Fault::None);
-        live_first(&rig, &wait).await;
+        live_first(&mut rig).await;
     } else {
-        drive(&rig.site, &rig.agent, Arc::clone(&wait), window.end.plus(HOUR), |_| {}).await.unwrap();
+        drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.end.plus(HOUR), |_| {}).await.unwrap();
     }
     assert!(drained(&rig.agent, Duration::from_secs(60)).await, "the backlog was not acknowledged in 60 s");
     let answers = answers(&rig, window).await;
@@ -63,13 +61,13 @@ async fn report(with_outage: bool) -> Vec<Value> {
 }
 
 /// From the first block after the reconnect until the backlog is gone, the newest stored sample is young.
-async fn live_first(rig: &Rig, wait: &Arc<dyn shopfloor::time::Wait>) {
+async fn live_first(rig: &mut Rig) {
     let begun = rig.clock_now();
     let end = begun.plus(HOUR);
     let (mut back_at, mut looks, mut oldest) = (None, 0, 0);
     while rig.clock_now() < end {
         let next = rig.clock_now().plus(10 * SECOND);
-        drive(&rig.site, &rig.agent, Arc::clone(wait), next, |_| {}).await.unwrap();
+        drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, next, |_| {}).await.unwrap();
         // A lock-step second costs next to nothing; what the network needs is real time, given here.
         tokio::time::sleep(Duration::from_millis(30)).await;
         let newest = rig.newest_stored().await;

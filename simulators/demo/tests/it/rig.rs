@@ -11,7 +11,7 @@ use demo::files::{CollectorFile, collector_toml};
 use demo::keys;
 use demo::site::Site;
 use serde_json::Value;
-use shopfloor::time::{Clock as _, Timestamp, Wait};
+use shopfloor::time::{Clock as _, Timestamp, Wait, Worker};
 use simulators::fault_proxy::FaultProxy;
 use simulators::site_files::Binding;
 use simulators::lockstep::LockStep;
@@ -27,6 +27,8 @@ pub struct Rig {
     pub agent: Agent,
     pub collector: Collector,
     pub stop: CancellationToken,
+    /// Holds the clock wherever nobody drives it.
+    pub driver: Box<dyn Worker>,
     /// The line between the agent and its broker.
     pub broker_line: FaultProxy,
     _folder: tempfile::TempDir,
@@ -39,6 +41,7 @@ impl Rig {
         let world = Arc::new(world);
         let clock = LockStep::starting_at(world.range().start);
         let wait: Arc<dyn Wait> = Arc::new(clock.clone());
+        let driver = wait.worker();
         let stop = CancellationToken::new();
         let plan = AgentPlan {
             id: "edge-01".parse().unwrap(),
@@ -57,7 +60,7 @@ impl Rig {
         let mqtt = (broker_line.addr().ip().to_string(), broker_line.addr().port());
         let key = collector.ack_key();
         let agent = start_agent(&site, &plan, folder.path(), &mqtt, &key, wait, stop.child_token()).await.unwrap();
-        Self { world, clock, site, agent, collector, stop, broker_line, _folder: folder }
+        Self { world, clock, site, agent, collector, stop, driver, broker_line, _folder: folder }
     }
 
     /// The answer of the collector's API to a GET.

@@ -48,7 +48,7 @@ async fn day(seed: u64) {
     let start = Timestamp::from_secs(MIDNIGHT).plus(-HOUR);
     let world = World::new(&scenario, seed, start, 27 * HOUR);
     let window = Interval::new(Timestamp::from_secs(MIDNIGHT), Timestamp::from_secs(MIDNIGHT).plus(24 * HOUR)).unwrap();
-    let rig = Rig::start(world, None).await;
+    let mut rig = Rig::start(world, None).await;
     let servers: Vec<(String, bool)> = rig.world.scenario().servers();
     let modbus: Vec<&String> = servers.iter().filter(|(_, opcua)| !opcua).map(|(name, _)| name).collect();
     let opcua: Vec<&String> = servers.iter().filter(|(_, opcua)| *opcua).map(|(name, _)| name).collect();
@@ -66,7 +66,7 @@ async fn day(seed: u64) {
         set(&bad_modbus, if (90..110).contains(&minute) || (600..603).contains(&minute) { Fault::Refuse } else { Fault::None });
         set(&bad_opcua, if (300..330).contains(&minute) { Fault::Refuse } else { Fault::None });
     };
-    drive(&rig.site, &rig.agent, std::sync::Arc::new(rig.clock.clone()), window.end.plus(HOUR), schedule).await.unwrap();
+    drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.end.plus(HOUR), schedule).await.unwrap();
     assert!(drained(&rig.agent, Duration::from_secs(60)).await, "the blocks were not acknowledged in 60 s");
 
     let (mut exact, mut bounded, mut problems) = (0, 0, Vec::new());
