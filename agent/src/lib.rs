@@ -104,22 +104,31 @@ pub struct Progress {
     pub connected: bool,
 }
 
+/// Progress as the metrics tell it: whoever asks never waits for the disk.
 #[derive(Debug, Clone)]
 struct ProgressView {
-    queue: SharedQueue,
+    epoch: u64,
     metrics: Metrics,
 }
 
 impl ProgressView {
+    fn new(queue: &SharedQueue, metrics: Metrics) -> Self {
+        let queue = recorder::lock(queue);
+        let (state, (blocks, bytes)) = (queue.state(), queue.size());
+        metrics.queue_blocks.set(blocks.cast_signed());
+        metrics.queue_bytes.set(bytes.cast_signed());
+        metrics.sealed_sequence.set((state.next_sequence - 1).cast_signed());
+        metrics.acknowledged_sequence.set(state.acknowledged.cast_signed());
+        Self { epoch: state.epoch, metrics }
+    }
+
     fn now(&self) -> Progress {
-        let queue = recorder::lock(&self.queue);
-        let (state, (queued_blocks, queued_bytes)) = (queue.state(), queue.size());
         Progress {
-            epoch: state.epoch,
-            sealed: state.next_sequence - 1,
-            acknowledged: state.acknowledged,
-            queued_blocks,
-            queued_bytes,
+            epoch: self.epoch,
+            sealed: self.metrics.sealed_sequence.get().cast_unsigned(),
+            acknowledged: self.metrics.acknowledged_sequence.get().cast_unsigned(),
+            queued_blocks: self.metrics.queue_blocks.get().cast_unsigned(),
+            queued_bytes: self.metrics.queue_bytes.get().cast_unsigned(),
             connected: self.metrics.connected.get() == 1,
         }
     }
@@ -149,7 +158,7 @@ impl Agent {
         writer.recover(now)?;
         recorder::lock(&queue).remember_map(read_by.config_hash, assembly.plan_hash, &map_bytes)?;
 
-        let progress = ProgressView { queue: Arc::clone(&queue), metrics: metrics.clone() };
+        let progress = ProgressView::new(&queue, metrics.clone());
         let tasks = TaskTracker::new();
         let health_stop = CancellationToken::new();
         let report = report(&config, public_key, progress.clone());
@@ -279,7 +288,11 @@ impl Road {
     async fn travel(self, wait: Arc<dyn Wait>, stop: CancellationToken) {
         let (writer_stop, publisher_stop) = (CancellationToken::new(), CancellationToken::new());
         let writing = tokio::spawn(self.writer.run(Arc::clone(&wait), self.worker, writer_stop.clone()));
-        let publishing = self.publisher.map(|p| tokio::spawn(p.run(wait, publisher_stop.clone())));
+        // On a thread of its own, because it reads and writes the queue: a slow disk must not hold up a scan.
+        let (runtime, publisher_stopped) = (tokio::runtime::Handle::current(), publisher_stop.clone());
+        let publishing = self.publisher.map(|publisher| {
+            tokio::task::spawn_blocking(move || runtime.block_on(publisher.run(wait, publisher_stopped)))
+        });
         stop.cancelled().await;
         self.sources.close();
         self.sources.wait().await;
@@ -291,7 +304,6 @@ impl Road {
         if let Some(mut publishing) = publishing
             && tokio::time::timeout(GOODBYE, &mut publishing).await.is_err()
         {
-            publishing.abort();
             tracing::warn!("the broker did not take the goodbye in time; its last will says it");
         }
         self.health_stop.cancel();

@@ -233,14 +233,13 @@ impl Writer {
 
     fn seal_ready(&mut self, wait: &dyn Wait) -> Result<(), QueueError> {
         loop {
-            let draft = match self.stuck.take() {
-                Some(draft) => draft,
-                None => {
-                    // A statement of its own: sources need not wait while columns are built.
-                    let ready = self.recorder.lock().take_ready();
-                    let Some(batch) = ready else { return Ok(()) };
-                    Draft::of(batch, &self.recorder.layout)
-                }
+            let draft = if let Some(draft) = self.stuck.take() {
+                draft
+            } else {
+                // A statement of its own: sources need not wait while columns are built.
+                let ready = self.recorder.lock().take_ready();
+                let Some(batch) = ready else { return Ok(()) };
+                Draft::of(batch, &self.recorder.layout)
             };
             let now = Instants { wall: wait.now(), monotonic: wait.monotonic() };
             if let Err(error) = self.seal(&draft, self.read_by, now) {
@@ -264,6 +263,8 @@ impl Writer {
             bytes_hint: self.block_bytes.min(draft.bytes as u64) + 1024,
             now: now.wall,
         };
+        let sequence = lock(&self.queue).state().next_sequence;
+        tracing::debug!(target: "phase", phase = %"sealing", sequence);
         let sealer = &self.sealer;
         let build = |link| sealer.seal(draft, read_by, drops, link, now);
         let stored = lock(&self.queue).seal(&sealing, build)?;
@@ -272,10 +273,10 @@ impl Writer {
         let metrics = &self.recorder.metrics;
         metrics.blocks_sealed.inc();
         metrics.blocks_evicted.inc_by(stored.evicted);
-        metrics.sealed_sequence.set(stored.sequence.cast_signed());
         let (blocks, bytes) = lock(&self.queue).size();
         metrics.queue_blocks.set(blocks.cast_signed());
         metrics.queue_bytes.set(bytes.cast_signed());
+        metrics.sealed_sequence.set(stored.sequence.cast_signed());
         self.sealed.send_replace(stored.sequence);
         Ok(())
     }

@@ -44,6 +44,8 @@ pub struct Identity {
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a busy connection is left alone.
 const BUSY: Duration = Duration::from_millis(20);
+/// How long the end of a connection may take.
+const CLOSE: Duration = Duration::from_secs(1);
 /// How long the last blocks may wait for their acknowledgement when the agent stops.
 const LAST_ACKS: Duration = Duration::from_secs(1);
 
@@ -88,7 +90,6 @@ impl Publisher {
             let queue = lock(&queue);
             (queue.state().epoch, queue.state().acknowledged)
         };
-        metrics.acknowledged_sequence.set(acknowledged.cast_signed());
         let outbox = Outbox::new(limits, *sealed.borrow(), acknowledged);
         let started = Instant::now();
         Self { settings, identity, queue, register_map, config_hash, sealed, metrics, outbox, epoch, started }
@@ -211,8 +212,9 @@ impl Publisher {
     }
 
     async fn goodbye(&mut self, link: Link, now: Timestamp) -> Over {
-        if link.publish(&self.topic(Channel::Status), self.status(false, now), true).is_ok() {
-            link.close().await;
+        let said = link.publish(&self.topic(Channel::Status), self.status(false, now), true);
+        if said.is_err() || tokio::time::timeout(CLOSE, link.close()).await.is_err() {
+            tracing::warn!("the broker did not take the goodbye; the last will says it");
         }
         Over::Stopped
     }
@@ -234,6 +236,7 @@ impl Publisher {
                     let size = bytes.len() as u64;
                     link.publish(&topic, bytes, false)?;
                     self.outbox.sent(sequence, size, self.started.elapsed());
+                    tracing::debug!(target: "phase", phase = %"sent", sequence);
                     self.metrics.blocks_sent.inc();
                 }
             }
@@ -326,9 +329,9 @@ impl Publisher {
         if contiguous > known || queue.state().receipt.is_none() {
             queue.acknowledge(contiguous, log_index, log_origin)?;
             let (blocks, bytes) = queue.size();
-            self.metrics.acknowledged_sequence.set(contiguous.cast_signed());
             self.metrics.queue_blocks.set(blocks.cast_signed());
             self.metrics.queue_bytes.set(bytes.cast_signed());
+            self.metrics.acknowledged_sequence.set(contiguous.cast_signed());
         }
         Ok(())
     }

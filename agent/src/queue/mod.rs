@@ -380,7 +380,7 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
     let at = |what, source| QueueError::Sqlite { what, path: path.to_owned(), source };
     let db = Connection::open(path).map_err(|e| at("opening the queue", e))?;
     let set = || -> rusqlite::Result<i64> {
-        db.busy_timeout(std::time::Duration::from_secs(5))?;
+        db.busy_timeout(std::time::Duration::from_secs(2))?;
         db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;

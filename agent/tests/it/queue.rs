@@ -180,6 +180,20 @@ fn eviction_takes_the_oldest_whole_blocks_and_the_next_block_says_which() {
 }
 
 #[test]
+fn a_parked_block_goes_in_its_turn_and_is_not_recorded_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = QueueLimits { age: HOUR, ..LIMITS };
+    let (mut queue, _) = Queue::open(directory.path(), limits, at(0)).unwrap();
+    seal(&mut queue, 1, None, at(0));
+    assert!(queue.park(1, "too big").unwrap());
+    seal(&mut queue, 2, None, at(10));
+    assert_eq!(header(&mut queue, 2).gaps[0].kind, GapKind::Refused);
+    seal(&mut queue, 3, None, at(3605));
+    assert_eq!(header(&mut queue, 3).gaps, []);
+    assert_eq!(queue.lines(10).unwrap().iter().map(|line| line.sequence).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
 fn blocks_that_are_too_old_are_evicted() {
     let directory = tempfile::tempdir().unwrap();
     let limits = QueueLimits { age: HOUR, ..LIMITS };

@@ -122,3 +122,38 @@ async fn what_a_killed_agent_had_journaled_is_sealed_at_the_next_start() {
     assert_eq!(values, (0..values.len() as u64).collect::<Vec<_>>());
     assert_eq!(blocks[0].header.gaps[0].kind, GapKind::AgentDown);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_disk_refuses_nothing_is_sealed_polling_goes_on_and_nothing_is_lost() {
+    let device = Device::start(|number, request| Reply::Bytes(right(request, u16::try_from(number).unwrap()))).await;
+    let state = tempfile::tempdir().unwrap();
+    let source = modbus("device", device.address.port(), "m/value").replace("150ms", "10s");
+    let config = parse(&(head(state.path()) + "[metrics]\nlisten = \"127.0.0.1:0\"\n" + &source));
+    let running = start(config.clone()).await;
+    running.until("m/value", |live| live.value.is_some()).await;
+    // Whoever holds the database for longer than the agent waits looks like a disk that refuses.
+    let other = rusqlite::Connection::open(state.path().join("queue.db")).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE state SET log_index = 7;").unwrap();
+    let address = running.agent.health_addr().unwrap();
+    let healthy = move || ureq::get(format!("http://{address}/health")).call().is_ok();
+    let until_health = |wanted: bool| {
+        tokio::task::spawn_blocking(move || {
+            while healthy() != wanted {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        })
+    };
+    until_health(false).await.unwrap();
+    let sealed = running.agent.progress().sealed;
+    let mut readings = running.agent.live().readings();
+    let more = *readings.borrow() + 20;
+    readings.wait_for(|count| *count >= more).await.unwrap();
+    assert_eq!(running.agent.progress().sealed, sealed);
+    other.execute_batch("ROLLBACK").unwrap();
+    until_health(true).await.unwrap();
+    running.end().await;
+    let values = good(&rows(&blocks(state.path(), &config), 0));
+    assert_eq!(values, (0..values.len() as u64).collect::<Vec<_>>(), "every answer once, in order");
+    assert!(values.len() > 20);
+}

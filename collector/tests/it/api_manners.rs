@@ -120,9 +120,9 @@ async fn bad_input_107_a_garbage_time_zone_or_language_header_means_the_default(
     let body: serde_json::Value = serde_json::from_str(english.body()).unwrap();
     assert_eq!(body["error"]["message"], body["error"]["en"]);
     assert_eq!(english.headers()["content-language"], "en");
-    // A zone that is known moves where a plain date begins: in Berlin the 25th begins at 23:00Z, before no shift.
-    let berlin = site.raw(&path, &[("time-zone", "America/New_York")]).await.into_body();
-    assert_ne!(berlin, plain);
+    // A zone that is known moves where a plain date begins: New York's 25th begins at 05:00Z, after the shift.
+    let elsewhere = site.raw(&path, &[("time-zone", "America/New_York")]).await.into_body();
+    assert_ne!(elsewhere, plain);
     site.stop().await;
 }
 

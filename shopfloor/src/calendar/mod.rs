@@ -160,6 +160,7 @@ impl Calendar {
 }
 
 /// The instant of a local date and time; in a DST gap the first instant after it, in a fold the earlier one.
+/// Dates beyond the range of [`Timestamp`] are held at its ends.
 pub fn instant(zone: &TimeZone, local: DateTime) -> Timestamp {
     let ambiguous = zone.to_ambiguous_timestamp(local);
     let found = match ambiguous.offset() {
@@ -171,13 +172,14 @@ pub fn instant(zone: &TimeZone, local: DateTime) -> Timestamp {
             .map_or_else(|| ambiguous.compatible(), Ok),
         _ => ambiguous.earlier(),
     };
-    let nanos = found.map_or(0, jiff::Timestamp::as_nanosecond);
-    Timestamp::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+    let nanos = found.ok().and_then(|found| i64::try_from(found.as_nanosecond()).ok());
+    Timestamp::from_nanos(nanos.unwrap_or(if local.year() < 1970 { i64::MIN } else { i64::MAX }))
 }
 
 /// The local date and time at an instant.
 pub fn local(zone: &TimeZone, at: Timestamp) -> DateTime {
-    let stamp = jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos())).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let stamp = jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos()))
+        .expect("the years 1677 to 2262 lie inside those that local time knows");
     zone.to_datetime(stamp)
 }
 

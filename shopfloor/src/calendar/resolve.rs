@@ -174,8 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_over_midnight_belongs_to_the_day_it_starts_on() {
-        // Bad input 90: shift over midnight.
+    fn bad_input_90_a_shift_over_midnight_belongs_to_the_day_it_starts_on() {
         let zone = zone("Asia/Shanghai");
         let spans = night().planned(&zone, day(&zone, date(2026, 11, 25)));
         let first = &spans[0];
@@ -187,8 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_calendar_plans_nothing() {
-        // Bad input 90: empty calendar.
+    fn bad_input_90_an_empty_calendar_plans_nothing() {
         let zone = zone("Asia/Shanghai");
         let calendar = Calendar { shifts: Vec::new(), ..night() };
         let window = day(&zone, date(2026, 11, 25));
@@ -198,8 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holiday_starts_no_shift_and_a_make_up_day_works_as_another() {
-        // Bad input 90: holiday.
+    fn bad_input_90_a_holiday_starts_no_shift_and_a_make_up_day_works_as_another() {
         let zone = zone("Asia/Shanghai");
         let calendar = Calendar {
             holidays: vec![Holiday { date: date(2026, 10, 1), name: "国庆节".into() }],

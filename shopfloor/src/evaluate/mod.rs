@@ -50,7 +50,8 @@ pub enum EvaluateError {
 }
 
 /// The samples that an evaluation of `window` wants to see: the window with a look back, for the state that was
-/// in force at its start, and a look ahead, for stops and counts that its end cuts.
+/// in force at its start, and a look ahead, for stops and counts that its end cuts. A tag that is sampled less
+/// often than every ten minutes needs `stale_after` in plant.toml to be looked for further back.
 pub fn sample_range(unit: &WorkUnit, window: Interval) -> Interval {
     let stale = unit.stale_after.unwrap_or(10 * MINUTE).max(10 * MINUTE);
     let reach = stale.saturating_add(unit.micro_stop).min(24 * HOUR);

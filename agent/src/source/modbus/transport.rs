@@ -185,7 +185,8 @@ impl Connection {
         while have < HEADER {
             have += self.receive(have).await?;
         }
-        let length = self.check_header(unit)?;
+        let header = self.buffer.first_chunk().expect("the buffer is longer than a header");
+        let length = check_header(header, self.transaction, unit)?;
         let frame = HEADER - 1 + length;
         while have < frame {
             have += self.receive(have).await?;
@@ -213,25 +214,25 @@ impl Connection {
             Err(error) => Err(Failure::Io(error)),
         }
     }
+}
 
-    /// The length field: bytes from the unit id to the end.
-    fn check_header(&self, unit: u8) -> Result<usize, Failure> {
-        let word = |at: usize| u16::from_be_bytes([self.buffer[at], self.buffer[at + 1]]);
-        let (transaction, protocol, length, found) = (word(0), word(2), word(4), self.buffer[6]);
-        if transaction != self.transaction {
-            return Err(mismatch(format!("transaction {transaction}, expected {}", self.transaction)));
-        }
-        if protocol != 0 {
-            return Err(mismatch(format!("protocol {protocol}, expected 0")));
-        }
-        if !(3..=254).contains(&length) {
-            return Err(mismatch(format!("length field {length}, expected 3 to 254")));
-        }
-        if found != unit {
-            return Err(mismatch(format!("unit {found}, expected {unit}")));
-        }
-        Ok(usize::from(length))
+/// The length field, bytes from the unit id to the end, of a header that answers this transaction and unit.
+fn check_header(header: &[u8; HEADER], transaction: u16, unit: u8) -> Result<usize, Failure> {
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (found, protocol, length) = (word(0), word(2), word(4));
+    if found != transaction {
+        return Err(mismatch(format!("transaction {found}, expected {transaction}")));
     }
+    if protocol != 0 {
+        return Err(mismatch(format!("protocol {protocol}, expected 0")));
+    }
+    if !(3..=254).contains(&length) {
+        return Err(mismatch(format!("length field {length}, expected 3 to 254")));
+    }
+    if header[6] != unit {
+        return Err(mismatch(format!("unit {}, expected {unit}", header[6])));
+    }
+    Ok(usize::from(length))
 }
 
 fn mismatch(what: impl Into<String>) -> Failure {
@@ -278,6 +279,37 @@ fn items(data: &[u8], area: Area, count: usize) -> Result<Answer, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn answer(request: ReadRequest, frame: &[u8]) -> Result<Answer, Failure> {
+        let header = frame.first_chunk().ok_or(Failure::Closed)?;
+        let length = check_header(header, 0x0102, 3)?;
+        if frame.len() != HEADER - 1 + length {
+            return Err(Failure::Closed);
+        }
+        check_body(&frame[HEADER..], request)
+    }
+
+    proptest::proptest! {
+        /// One changed byte outside the values never passes for the answer; within them it is a value as sent.
+        #[test]
+        fn a_changed_frame_is_no_answer(count in 1_u16..20, at in 0_usize..9, change in 1_u8..=255) {
+            let request = ReadRequest::items(Area::Input, Stretch { first: 7, count }).unwrap();
+            let mut frame = vec![1, 2, 0, 0, 0, u8::try_from(3 + 2 * count).unwrap(), 3, 4, u8::try_from(2 * count).unwrap()];
+            frame.extend((0..count).flat_map(u16::to_be_bytes));
+            let right = Answer::Registers((0..count).collect());
+            proptest::prop_assert_eq!(answer(request, &frame).unwrap(), right);
+            frame[at] ^= change;
+            let changed = answer(request, &frame);
+            let exception = frame[7] == 0x84 && matches!(changed, Ok(Answer::Exception(_)));
+            proptest::prop_assert!(changed.is_err() || exception, "byte {}: {:?}", at, changed);
+        }
+
+        #[test]
+        fn any_bytes_are_an_answer_or_an_error(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64)) {
+            let request = ReadRequest::items(Area::Coil, Stretch { first: 7, count: 9 }).unwrap();
+            drop(answer(request, &bytes));
+        }
+    }
 
     #[test]
     fn only_five_function_codes_can_be_sent() {

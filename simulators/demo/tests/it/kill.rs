@@ -27,7 +27,7 @@ use simulators::registers::{BitArea, Exception, RegisterBank, WordArea};
 use crate::peers::{Mosquitto, long_form, python, root};
 
 /// Registers of the simulated device, one tag each.
-const TAGS: u16 = 500;
+const TAGS: u16 = 700;
 /// What the device's values change with.
 const SCAN: i64 = 100_000_000;
 
@@ -324,6 +324,7 @@ fn write_configs(folder: &Path, modbus_port: u16, broker_port: u16) -> (PathBuf,
     );
     std::fs::write(&collector, &text).unwrap();
     let config = collector::config::parse(&text, "collector.toml").unwrap();
+    std::fs::create_dir_all(&config.state_dir).unwrap();
     let collector_key = collector::keys::Keys::open(&config.state_dir).unwrap().ack.public();
     let agent = folder.join("agent.toml");
     let mut text = format!(
@@ -426,10 +427,15 @@ fn settle(bench: &mut Bench) {
 /// Compares what the oracle saw with the log as the Python reader sees it.
 fn judge(bench: &Bench, python: &Path, kills: usize) {
     let state = bench.folder.path().join("collector");
+    let keys = bench.folder.path().join("keys.txt");
+    let key = demo::keys::agent_key(7, &"edge-01".parse().unwrap()).public();
+    std::fs::write(&keys, format!("kill-site edge-01 {key}\n")).unwrap();
     let output = Command::new(python)
         .arg(root().join("docs/vectors/reader.py"))
         .arg("log")
         .arg(&state)
+        .arg("--keys")
+        .arg(&keys)
         .stderr(Stdio::piped())
         .output()
         .unwrap();
@@ -438,8 +444,11 @@ fn judge(bench: &Bench, python: &Path, kills: usize) {
     let mut double = 0;
     for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let row: serde_json::Value = serde_json::from_slice(line).unwrap();
-        let Some(words) = row["words"].as_str().map(|text| u64::from_str_radix(text, 16).unwrap()) else { continue };
-        let key = (row["tag"].as_str().unwrap().to_owned(), row["at"].as_i64().unwrap());
+        if row["status"].as_u64().unwrap() >= 0x8000_0000 {
+            continue;
+        }
+        let key = (row["tag"].as_str().unwrap().to_owned(), row["response"].as_i64().unwrap());
+        let words = row["words"].as_u64().unwrap();
         double += usize::from(log.insert(key, words).is_some());
     }
     let oracle = &bench.oracle;
