@@ -4,6 +4,7 @@
 //! unreachable, 74 I/O, 78 bad configuration.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::json;
 use shopfloor::time::Clock;
@@ -77,10 +78,25 @@ pub fn plan(config: &Config, format: Format) -> Answer {
             writeln!(text, "{} group {group}: {what}\n    {}", source.id, tags.join(" ")).expect("a String takes text");
         }
     }
+    for (source, tasks) in config.sources.iter().zip(&assembly.tasks) {
+        if let Some(load) = load(tasks) {
+            writeln!(text, "{}: {load:.1} requests per second", source.id).expect("a String takes text");
+        }
+    }
     match format {
         Format::Text => Answer::fine(text),
         Format::Json => Answer::fine(format!("{}\n", json!(lines))),
     }
+}
+
+/// Requests per second that a polled device is asked to answer; `None` for one that is not polled.
+fn load(tasks: &[Task]) -> Option<f64> {
+    let interval = |task: &Task| match task {
+        Task::Scan { request, .. } => Some(Duration::from_nanos(request.interval.unsigned_abs())),
+        Task::Subscribe { .. } => None,
+    };
+    let each: Vec<f64> = tasks.iter().filter_map(interval).map(|i| 1.0 / i.as_secs_f64()).collect();
+    (!each.is_empty()).then(|| each.iter().sum())
 }
 
 fn describe(source: &crate::config::Source, task: &Task) -> (u16, String, Vec<String>) {
@@ -196,7 +212,7 @@ pub async fn doctor(config: &Config, format: Format) -> Answer {
 
 async fn reach(host: &str, port: u16) -> Result<String, String> {
     let connecting = tokio::net::TcpStream::connect((host, port));
-    match tokio::time::timeout(std::time::Duration::from_secs(3), connecting).await {
+    match tokio::time::timeout(Duration::from_secs(3), connecting).await {
         Ok(Ok(_)) => Ok("reachable".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer within 3 s".to_owned()),

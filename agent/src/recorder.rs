@@ -136,14 +136,17 @@ impl Writer {
     /// Seals what the last run left in the journal, each part under the register map it was read by, and records
     /// how long the agent was down.
     pub fn recover(&mut self, now: Instants) -> Result<(), QueueError> {
-        let (leftovers, last) = {
+        let (leftovers, last, sealed_until) = {
             let mut queue = lock(&self.queue);
             let last = queue.state().last_instant;
             if let Some(interval) = last.and_then(|last| Interval::new(last, now.wall)) {
                 queue.add_gap(&gap(GapKind::AgentDown, None, Some(interval), ""))?;
             }
-            (queue.leftovers()?, last)
+            (queue.leftovers()?, last, queue.state().sealed_until)
         };
+        if let (false, Some(end)) = (leftovers.is_empty(), sealed_until) {
+            self.sealer.resume(end);
+        }
         for leftover in leftovers {
             self.recover_part(&leftover, last.unwrap_or(now.wall), now)?;
         }

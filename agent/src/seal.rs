@@ -40,6 +40,8 @@ pub struct Sealer {
     boot_id: [u8; 16],
     marks: Marks,
     since: Instants,
+    /// Whether `since` is of this run, so that its two clocks can be compared.
+    same_run: bool,
 }
 
 /// A batch as it will stand in its block.
@@ -80,7 +82,7 @@ impl Sealer {
             insecure_opcua: config.sources.iter().any(opcua),
             simulated: config.sources.iter().any(|s| s.simulated),
         };
-        Self { site: config.site.clone(), agent: config.agent.clone(), key, boot_id, marks, since }
+        Self { site: config.site.clone(), agent: config.agent.clone(), key, boot_id, marks, since, same_run: true }
     }
 
     /// The block of `draft` as `link` prescribes, sealed at `now`.
@@ -95,7 +97,7 @@ impl Sealer {
         let wall_passed = now.wall.since(self.since.wall);
         let passed = now.monotonic.saturating_sub(self.since.monotonic).cast_signed();
         let step = wall_passed.saturating_sub(passed);
-        let stepped = if step.abs() >= STEP { step } else { 0 };
+        let stepped = if self.same_run && step.abs() >= STEP { step } else { 0 };
         let observed = draft.observed.map(|(first, last)| (Timestamp::from_nanos(first), Timestamp::from_nanos(last)));
         let (first, last) = observed.unwrap_or((now.wall, now.wall));
         let end = now.wall.max(last);
@@ -125,9 +127,14 @@ impl Sealer {
         block::seal(header, &draft.sections, &self.key)
     }
 
+    /// The next block goes on where the last run's chain ended.
+    pub fn resume(&mut self, sealed_until: Timestamp) {
+        (self.since.wall, self.same_run) = (sealed_until, false);
+    }
+
     /// The next block answers for the time after `now`.
     pub fn sealed(&mut self, now: Instants) {
-        self.since = now;
+        (self.since, self.same_run) = (now, true);
     }
 
     /// The signing key, for the small messages beside blocks.

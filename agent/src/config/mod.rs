@@ -5,7 +5,9 @@
 //! tag means for a work unit is the plant's business, not the agent's.
 
 mod file;
+mod problem;
 mod resolve;
+mod vocabulary;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use shopfloor::unit::Rational;
 use shopfloor::wire::header::SectionName;
 use shopfloor::wire::sign::PublicKey;
 
-pub use file::{ConfigErrors, Lang, Position, Problem, ProblemKind, Said};
+pub use problem::{ConfigErrors, Lang, Position, Problem, ProblemKind, Said};
 
 /// The newest `schema` that this program reads.
 pub const SCHEMA: i64 = 1;
@@ -230,7 +232,7 @@ pub struct OpcUaTag {
 
 /// Host and port of a checked `opc.tcp` endpoint.
 pub fn host_and_port(endpoint: &str) -> (String, u16) {
-    resolve::address(endpoint, "opc.tcp", 4840).unwrap_or_default()
+    vocabulary::address(endpoint, "opc.tcp", 4840).unwrap_or_default()
 }
 
 /// Reads and checks a configuration; `file_name` appears in the messages.

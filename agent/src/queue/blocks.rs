@@ -96,6 +96,7 @@ impl Queue {
                 self.state.next_sample = sealed.header.first_sample + sealed.header.sample_count;
                 self.state.drops.clone_from(&sealing.drops);
                 self.state.last_instant = Some(sealing.now);
+                self.state.sealed_until = Some(sealed.header.window.end);
                 Ok(Stored { sequence, bytes, evicted: room.blocks })
             }
             Err(Failed::Sqlite(source)) => {
@@ -146,7 +147,8 @@ impl Queue {
         let next_sample = sealed.header.first_sample + sealed.header.sample_count;
         transaction
             .prepare_cached(
-                "UPDATE state SET next_sequence = ?1, prev_hash = ?2, next_sample = ?3, drops = ?4, last_instant = ?5",
+                "UPDATE state SET next_sequence = ?1, prev_hash = ?2, next_sample = ?3, drops = ?4, last_instant = ?5,
+                 sealed_until = ?6",
             )?
             .execute(params![
                 (sequence + 1).cast_signed(),
@@ -154,6 +156,7 @@ impl Queue {
                 next_sample.cast_signed(),
                 drops,
                 sealing.now.as_nanos(),
+                sealed.header.window.end.as_nanos(),
             ])?;
         transaction.commit()?;
         Ok((sealed, sequence))

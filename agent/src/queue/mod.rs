@@ -27,7 +27,8 @@ const TABLES: &str = "
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL,
     prev_hash BLOB NOT NULL, next_sample INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
-    log_index INTEGER, log_origin TEXT, drops TEXT NOT NULL, last_instant INTEGER);
+    log_index INTEGER, log_origin TEXT, drops TEXT NOT NULL, last_instant INTEGER,
+    sealed_until INTEGER);
 CREATE TABLE register_map (hash BLOB PRIMARY KEY, plan_hash BLOB, bytes BLOB NOT NULL);
 CREATE TABLE journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT, config_hash BLOB NOT NULL, checksum BLOB NOT NULL, bytes BLOB NOT NULL);
@@ -108,6 +109,8 @@ pub struct State {
     pub drops: BTreeMap<String, u64>,
     /// The last instant at which something was recorded.
     pub last_instant: Option<Timestamp>,
+    /// The end of the newest block's window.
+    pub sealed_until: Option<Timestamp>,
 }
 
 /// A register map that readings in the queue were read by.
@@ -417,7 +420,7 @@ fn load(db: &Connection, path: &Path, epoch: u64) -> Result<State, QueueError> {
         )?;
         db.query_row(
             "SELECT epoch, next_sequence, prev_hash, next_sample, acknowledged, log_index, log_origin, drops,
-             last_instant FROM state",
+             last_instant, sealed_until FROM state",
             [],
             |row| {
                 let whole = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
@@ -433,6 +436,7 @@ fn load(db: &Connection, path: &Path, epoch: u64) -> Result<State, QueueError> {
                     receipt: index.map(i64::cast_unsigned).zip(origin),
                     drops: serde_json::from_str(&drops).unwrap_or_default(),
                     last_instant: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_nanos),
+                    sealed_until: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_nanos),
                 })
             },
         )

@@ -185,7 +185,7 @@ impl Connection {
         while have < HEADER {
             have += self.receive(have).await?;
         }
-        let header = self.buffer.first_chunk().expect("the buffer is longer than a header");
+        let header = *self.buffer.first_chunk().expect("the buffer is longer than a header");
         let length = check_header(header, self.transaction, unit)?;
         let frame = HEADER - 1 + length;
         while have < frame {
@@ -217,7 +217,7 @@ impl Connection {
 }
 
 /// The length field, bytes from the unit id to the end, of a header that answers this transaction and unit.
-fn check_header(header: &[u8; HEADER], transaction: u16, unit: u8) -> Result<usize, Failure> {
+fn check_header(header: [u8; HEADER], transaction: u16, unit: u8) -> Result<usize, Failure> {
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let (found, protocol, length) = (word(0), word(2), word(4));
     if found != transaction {
@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     fn answer(request: ReadRequest, frame: &[u8]) -> Result<Answer, Failure> {
-        let header = frame.first_chunk().ok_or(Failure::Closed)?;
+        let header = *frame.first_chunk().ok_or(Failure::Closed)?;
         let length = check_header(header, 0x0102, 3)?;
         if frame.len() != HEADER - 1 + length {
             return Err(Failure::Closed);
