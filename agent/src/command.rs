@@ -120,10 +120,9 @@ pub fn init(config: &Config, format: Format) -> Answer {
         Ok(key) => key.public(),
         Err(error) => return Answer::failed(&error, 74),
     };
-    let demo = if config.key.is_demo() { "demo = true\n" } else { "" };
     match format {
         Format::Text => Answer::fine(format!(
-            "[[agent]]\nsite = \"{}\"\nid = \"{}\"\npublic_key = \"{key}\"\n{demo}",
+            "[[agent]]\nsite = \"{}\"\nid = \"{}\"\npublic_key = \"{key}\"\n",
             config.site, config.agent
         )),
         Format::Json => {

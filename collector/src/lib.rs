@@ -15,8 +15,8 @@ pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod metrics;
-pub mod serve;
 pub mod series;
+pub mod serve;
 pub mod store;
 pub mod wait;
 
@@ -129,11 +129,13 @@ impl Collector {
             // milliseconds; should it not, agents send again.
             drop(tokio::time::timeout(FIRST_CONNECTION, connected.wait_for(|connected| *connected)).await);
         }
-        let checkpoints = tokio::spawn(checkpoints(store.log.clone(), keys.clone(), config.clone(), wait.clone(), token.clone()));
+        let checkpoints =
+            tokio::spawn(checkpoints(store.log.clone(), keys.clone(), config.clone(), wait.clone(), token.clone()));
         let control = control::listen(&config.state_dir, store.clone(), wait.clone(), token.clone())
             .map_err(|source| CollectorError::Control { path: config.state_dir.clone(), source })?;
         let mut tasks = vec![ingest, checkpoints, control];
-        let serving = serve::Start { store: store.clone(), config, wait, stop: token.clone(), registry: registry.clone() };
+        let serving =
+            serve::Start { store: store.clone(), config, wait, stop: token.clone(), registry: registry.clone() };
         let (http, serving) = serve::start(serving).await?;
         tasks.extend(serving);
         half_started.disarm();

@@ -179,8 +179,8 @@ impl<'i> Reader<'i> {
         let (low, high) = (duration_text(*range.start()), duration_text(*range.end()));
         let allowed = || {
             Said::new(
-                format!("a duration from {low} to {high} such as \"500ms\", \"10s\", \"5m\", \"12h\", \"180d\""),
-                format!("{low} 到 {high} 的时长，如 \"500ms\"、\"10s\"、\"5m\"、\"12h\"、\"180d\""),
+                format!("a duration from {low} to {high} such as \"500ms\", \"10s\", \"5min\", \"12h\", \"180d\""),
+                format!("{low} 到 {high} 的时长，如 \"500ms\"、\"10s\"、\"5min\"、\"12h\"、\"180d\""),
             )
         };
         let parsed = value.get_ref().as_str().and_then(duration).filter(|d| range.contains(d)).ok_or_else(allowed);
@@ -253,14 +253,14 @@ fn integer_of(value: &DeValue<'_>) -> Option<i64> {
     i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
-/// Nanoseconds of `"500ms"`, `"10s"`, `"5m"`, `"12h"`, `"180d"`.
+/// Nanoseconds of `"500ms"`, `"10s"`, `"5min"` (or `"5m"`), `"12h"`, `"180d"`.
 fn duration(text: &str) -> Option<i64> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(split);
     let factor = match unit {
         "ms" => 1_000_000,
         "s" => 1_000_000_000,
-        "m" => 60_000_000_000,
+        "min" | "m" => 60_000_000_000,
         "h" => 3_600_000_000_000,
         "d" => 86_400_000_000_000,
         _ => return None,
@@ -271,7 +271,7 @@ fn duration(text: &str) -> Option<i64> {
 /// The shortest text that `duration` reads back as `nanos`.
 pub(crate) fn duration_text(nanos: i64) -> String {
     for (factor, unit) in
-        [(86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "m"), (1_000_000_000, "s")]
+        [(86_400_000_000_000, "d"), (3_600_000_000_000, "h"), (60_000_000_000, "min"), (1_000_000_000, "s")]
     {
         if nanos >= factor && nanos % factor == 0 {
             return format!("{}{unit}", nanos / factor);
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn durations_read_back_as_written() {
-        for text in ["500ms", "10s", "5m", "12h", "180d"] {
+        for text in ["500ms", "10s", "5min", "12h", "180d"] {
             assert_eq!(duration_text(duration(text).unwrap()), text);
         }
         for text in ["", "10", "s", "1.5s", "-1s", "10 s", "99999999999999d"] {

@@ -56,6 +56,8 @@ pub async fn start_agent(
     options.publishing = plan.publishing.to_owned();
     options.tick = true;
     options.publish = Some((format!("mqtt://{}:{}", broker.0, broker.1), collector_key.to_string()));
+    // The broker is in this process: when it is away it is soon back.
+    options.publish_lines = vec!["reconnect_max = \"1s\"".to_owned()];
     options.agent_lines = vec![
         "demo = true".to_owned(),
         format!("key_seed_file = {:?}", seed_file.display().to_string()),

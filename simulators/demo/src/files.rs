@@ -22,10 +22,9 @@ pub struct CollectorFile<'a> {
 
 /// The collector's configuration as text.
 pub fn collector_toml(file: &CollectorFile<'_>) -> String {
-    let broker = file.broker.map_or_else(
-        || "embedded = true\nlisten = \"127.0.0.1:0\"".to_owned(),
-        |url| format!("url = {url:?}"),
-    );
+    let broker = file
+        .broker
+        .map_or_else(|| "embedded = true\nlisten = \"127.0.0.1:0\"".to_owned(), |url| format!("url = {url:?}"));
     let mut text = format!(
         "schema = 1\n\n[collector]\nstate_dir = {:?}\nname = \"plumbline-demo\"\n\n[broker]\n{broker}\n\n\
          [http]\nlisten = \"{}\"\n",

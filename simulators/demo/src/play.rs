@@ -15,11 +15,11 @@ use collector::Collector;
 use collector::wait::RealWait;
 use shopfloor::id::AgentId;
 use shopfloor::time::{Clock as _, HOUR, SECOND, Timestamp, Wait};
-use simulators::site_files::Binding;
 use simulators::lockstep::LockStep;
 use simulators::machine::World;
 use simulators::opcua_server::Pace;
 use simulators::scenario::Scenario;
+use simulators::site_files::Binding;
 use tokio_util::sync::CancellationToken;
 
 use crate::factory::{AgentPlan, Folder, drained, drive, start_agent};
@@ -69,8 +69,7 @@ pub async fn play(options: Options, stop: CancellationToken) -> Result<()> {
     let site = Site::start(Arc::clone(&world), wait.clone(), Pace::Calm).await?;
     let broker = collector.mqtt_addr();
     let key = collector.ack_key();
-    let agent =
-        start_agent(&site, &live, folder.path(), &broker, &key, wait.clone(), stop.child_token()).await?;
+    let agent = start_agent(&site, &live, folder.path(), &broker, &key, wait.clone(), stop.child_token()).await?;
     let address = format!("http://{}", collector.http_addr());
     say(&format!("plumbline demo: {} (simulated data, demo keys)", world.scenario().title))?;
     say(&format!("files and plant.toml: {}", folder.path().display()))?;

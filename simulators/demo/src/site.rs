@@ -48,7 +48,9 @@ impl Site {
                 site.modbus.insert(name.clone(), server);
                 addr
             };
-            let proxy = FaultProxy::start(target, world.seed()).await.with_context(|| format!("start the proxy before {name}"))?;
+            let proxy = FaultProxy::start(target, world.seed())
+                .await
+                .with_context(|| format!("start the proxy before {name}"))?;
             site.proxies.insert(name, proxy);
         }
         Ok(site)

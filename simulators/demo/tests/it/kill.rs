@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use agent::queue::journal;
 use agent::source::Reading;
 use collector::account::Account;
-use rand::{RngExt as _, SeedableRng as _};
 use rand::rngs::ChaCha8Rng;
+use rand::{RngExt as _, SeedableRng as _};
 use shopfloor::register_map::RegisterMap;
 use shopfloor::time::{Timestamp, Wait};
 use shopfloor::wire::block;
@@ -192,7 +192,12 @@ impl Program {
 
     fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
-        assert!(child.try_wait().unwrap().is_none(), "{} ended by itself; see {}", self.arguments[0], self.log.display());
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "{} ended by itself; see {}",
+            self.arguments[0],
+            self.log.display()
+        );
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -378,8 +383,7 @@ fn nothing_is_lost_by_kills_of_agent_broker_and_collector() {
     }
     // A phase is a matter of microseconds; what twelve kills missed, a few more look for.
     for _ in 0..20 {
-        let missing: Vec<&str> =
-            PHASES.into_iter().filter(|phase| !bench.oracle.phases.contains_key(phase)).collect();
+        let missing: Vec<&str> = PHASES.into_iter().filter(|phase| !bench.oracle.phases.contains_key(phase)).collect();
         let Some(phase) = missing.first() else { break };
         bench.run_for(Duration::from_millis(random.random_range(1500..3000)));
         match *phase {
@@ -406,7 +410,8 @@ fn settle(bench: &mut Bench) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         std::thread::sleep(Duration::from_millis(500));
-        if bench.copy_live().is_some_and(|look| look.queued.iter().all(|sequence| *sequence + 2 >= look.next_sequence)) {
+        if bench.copy_live().is_some_and(|look| look.queued.iter().all(|sequence| *sequence + 2 >= look.next_sequence))
+        {
             break;
         }
         assert!(Instant::now() < deadline, "the queue did not drain in 60 s");

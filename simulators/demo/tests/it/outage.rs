@@ -82,7 +82,10 @@ async fn live_first(rig: &mut Rig) {
             assert!(age <= 3 * BLOCK, "the newest stored sample is {} s old, {progress:?}", age / SECOND);
         }
     }
-    println!("back at {back_at:?}; {looks} looks while the backlog was sent, newest sample at most {} s old", oldest / SECOND);
+    println!(
+        "back at {back_at:?}; {looks} looks while the backlog was sent, newest sample at most {} s old",
+        oldest / SECOND
+    );
     assert!(back_at.is_some(), "the agent did not come back within an hour");
     assert!(looks >= 3, "the backlog was gone before it could be looked at");
 }
@@ -94,7 +97,9 @@ async fn answers(rig: &Rig, window: Interval) -> Vec<Value> {
         let unit = &machine.spec().id;
         let (from, until) = (url_time(window.start), url_time(window.end));
         let day = rig.get(&format!("/api/v1/sites/{site}/work-units/{unit}/windows/{from}/{until}?kind=day")).await;
-        for key in ["time", "elements", "counts", "energy", "coverage", "oee", "availability", "effectiveness", "remarks"] {
+        for key in
+            ["time", "elements", "counts", "energy", "coverage", "oee", "availability", "effectiveness", "remarks"]
+        {
             answers.push(day[key].clone());
         }
         let noon = window.start.plus(4 * HOUR);

@@ -250,7 +250,9 @@ fn okuma_source(endpoint: &str, namespace: &str, tick: &str) -> String {
         );
     }
     source
-        + &format!("[[source.tag]]\nname = \"lathe/tick\"\nnode = \"nsu={namespace};s={tick}\"\ntype = \"i64\"\nsection = \"process\"\n")
+        + &format!(
+            "[[source.tag]]\nname = \"lathe/tick\"\nnode = \"nsu={namespace};s={tick}\"\ntype = \"i64\"\nsection = \"process\"\n"
+        )
 }
 
 /// (execution, source time) as the API gives them, in order of time; restatements and life signs left out.
@@ -263,7 +265,10 @@ async fn executions(line: &Line, from: Timestamp, to: Timestamp) -> Vec<(String,
     let mut list = Vec::new();
     for sample in line.get(&path).await.as_array().unwrap() {
         if sample["by"] == "event" && sample["quality"] == "good" {
-            list.push((sample["source_time"].as_str().unwrap().to_owned(), sample["value"].as_str().unwrap().to_owned()));
+            list.push((
+                sample["source_time"].as_str().unwrap().to_owned(),
+                sample["value"].as_str().unwrap().to_owned(),
+            ));
         }
     }
     list.sort();
@@ -273,7 +278,8 @@ async fn executions(line: &Line, from: Timestamp, to: Timestamp) -> Vec<(String,
 fn expected(python: &std::path::Path, recording: &std::path::Path) -> Vec<(String, String)> {
     let rows = ask(python, "okuma.py", &[recording, std::path::Path::new("pexecution")]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let mut list: Vec<_> = rows.as_array().unwrap().iter().map(|row| (instant(&text(&row[0])), text(&row[1]))).collect();
+    let mut list: Vec<_> =
+        rows.as_array().unwrap().iter().map(|row| (instant(&text(&row[0])), text(&row[1]))).collect();
     list.sort();
     list
 }
@@ -302,7 +308,8 @@ async fn the_okuma_executions_equal_those_of_a_plain_reader() {
         assert!(saw(&line.agent, &tick_tag, tick, Duration::from_secs(20)).await.unwrap(), "tick {tick} is missing");
     }
     line.drain(worker).await;
-    let (expected, measured) = (expected(&python, &file), executions(&line, first.plus(-MINUTE), last.plus(MINUTE)).await);
+    let (expected, measured) =
+        (expected(&python, &file), executions(&line, first.plus(-MINUTE), last.plus(MINUTE)).await);
     println!("executions: {} expected, {} measured", expected.len(), measured.len());
     assert!(expected.len() >= 16);
     assert_eq!(measured, expected);
@@ -333,7 +340,8 @@ async fn the_same_executions_come_through_asyncua() {
         // At the end of a connection the adapter has nothing to say: a bad status without a value.
         let known = event.value != simulators::replay::shdr::UNAVAILABLE;
         let (value, status) = if known { (json!(event.value), 0) } else { (Value::Null, 0x8031_0000_u32) };
-        let set = json!({"set": [["pexecution", "String", value, micros, status], ["tick", "Int64", tick + 1, micros, 0]]});
+        let set =
+            json!({"set": [["pexecution", "String", value, micros, status], ["tick", "Int64", tick + 1, micros, 0]]});
         assert_eq!(peer.tell(&set), "ok");
         let tick = i64::try_from(tick + 1).unwrap();
         assert!(saw(&line.agent, &tick_tag, tick, Duration::from_secs(20)).await.unwrap(), "tick {tick} is missing");

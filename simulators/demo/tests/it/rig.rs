@@ -13,10 +13,10 @@ use demo::site::Site;
 use serde_json::Value;
 use shopfloor::time::{Clock as _, Timestamp, Wait, Worker};
 use simulators::fault_proxy::FaultProxy;
-use simulators::site_files::Binding;
 use simulators::lockstep::LockStep;
 use simulators::machine::World;
 use simulators::opcua_server::Pace;
+use simulators::site_files::Binding;
 use tokio_util::sync::CancellationToken;
 
 /// A factory, its agent and its collector.

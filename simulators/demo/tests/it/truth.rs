@@ -63,7 +63,10 @@ async fn day(seed: u64) {
                 proxies[server].set(fault);
             }
         };
-        set(&bad_modbus, if (90..110).contains(&minute) || (600..603).contains(&minute) { Fault::Refuse } else { Fault::None });
+        set(
+            &bad_modbus,
+            if (90..110).contains(&minute) || (600..603).contains(&minute) { Fault::Refuse } else { Fault::None },
+        );
         set(&bad_opcua, if (300..330).contains(&minute) { Fault::Refuse } else { Fault::None });
     };
     drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.end.plus(HOUR), schedule).await.unwrap();
@@ -95,9 +98,8 @@ async fn day(seed: u64) {
 }
 
 fn leaves(result: &Value) -> BTreeMap<String, i64> {
-    let leaf = |entry: &Value| {
-        (entry["leaf"].as_str().unwrap().to_owned(), entry["ns"].as_str().unwrap().parse().unwrap())
-    };
+    let leaf =
+        |entry: &Value| (entry["leaf"].as_str().unwrap().to_owned(), entry["ns"].as_str().unwrap().parse().unwrap());
     result["time"].as_array().unwrap().iter().map(leaf).collect()
 }
 
@@ -160,7 +162,11 @@ fn inside(truth: &Truth, result: &Value, problems: &mut Vec<String>) {
         let known = measured.get(leaf.code()).copied().unwrap_or(0);
         // A stop that the gap hides in part may look short; then its visible part changes its leaf as a whole.
         let slack = if matches!(leaf.code(), "MICRO" | "DOWN" | "EXT" | "SETUP" | "IDLE") { 10 * MINUTE } else { 0 };
-        holds(leaf.code(), known <= nanos + slack && *nanos <= known + unknown + slack, format!("{known} {nanos} {unknown}"));
+        holds(
+            leaf.code(),
+            known <= nanos + slack && *nanos <= known + unknown + slack,
+            format!("{known} {nanos} {unknown}"),
+        );
     }
     for (name, value) in [
         ("availability", truth.availability),
