@@ -1,5 +1,6 @@
 //! The files of a demo: a collector's configuration, private key seeds, the place where they lie.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -32,7 +33,8 @@ pub fn collector_toml(file: &CollectorFile<'_>) -> String {
         file.http
     );
     for (site, agent, key) in file.agents {
-        text += &format!("\n[[agent]]\nsite = \"{site}\"\nid = \"{agent}\"\npublic_key = \"{key}\"\nepoch = 1\n");
+        write!(text, "\n[[agent]]\nsite = \"{site}\"\nid = \"{agent}\"\npublic_key = \"{key}\"\nepoch = 1\n")
+            .expect("a String takes any text");
     }
     text
 }

@@ -91,7 +91,7 @@ pub async fn play(options: Options, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-#[allow(clippy::cast_possible_truncation)] // days of a demo, cut to whole quanta
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // days of a demo, cut to whole quanta
 fn history(days: f64, quantum: i64) -> i64 {
     let nanos = (days.clamp(0.0, 400.0) * 24.0 * HOUR as f64) as i64;
     nanos / quantum * quantum
@@ -169,7 +169,7 @@ async fn fill(
         () = stop.cancelled() => {}
         result = drive(&site, &agent, &clock, &mut *driver, past_go, progress) => {
             result?;
-            anyhow::ensure!(drained(&agent, Duration::from_secs(120)).await, "the history was not acknowledged in 2 min");
+            anyhow::ensure!(drained(&agent, Duration::from_mins(2)).await, "the history was not acknowledged in 2 min");
         }
     }
     ended.cancel();
