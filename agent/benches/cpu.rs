@@ -1,9 +1,13 @@
 //! CPU seconds per million samples of the agent, beside a floor: `cargo bench -p agent --bench cpu [scans]`.
 //!
 //! One device with 100 registers, scanned once a second of lock-step time, so that journal commits, blocks and
-//! acknowledgements come as often for each sample as in real time. Device, broker and collector run in this
-//! process; the agent and the floor run in a child each, and the child says what the kernel counted for it. The
+//! acknowledgements come as often for each sample as in real time. Device, broker and a collector that acknowledges
+//! whatever it is sent run in this process; the agent and the floor run in a child each, and the child says what the kernel counted for it. The
 //! floor does only what cannot be left out: it asks the device and appends the words to a file, fsynced each scan.
+
+#[allow(dead_code, clippy::unwrap_used)] // shared with the tests, which use more of it
+#[path = "../tests/it/broker.rs"]
+mod broker;
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -14,7 +18,12 @@ use std::sync::Arc;
 
 use agent::Agent;
 use agent::config;
+use broker::{Broker, Seen};
 use shopfloor::time::{Clock, SECOND, Timestamp, Wait};
+use shopfloor::wire::block::{self, Limits};
+use shopfloor::wire::control::Ack;
+use shopfloor::wire::sign::SecretKey;
+use shopfloor::wire::topic::{Channel, Topic};
 use simulators::lockstep::LockStep;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +33,7 @@ const SCANS: u64 = 3000;
 fn main() {
     let arguments: Vec<String> = std::env::args().filter(|a| a != "--bench").collect();
     match arguments.get(1).map(String::as_str) {
-        Some("agent") => child_agent(&arguments[2], &arguments[3]),
+        Some("agent") => child_agent(&arguments[2], &arguments[3], &arguments[4]),
         Some("floor") => child_floor(&arguments[2], &arguments[3]),
         scans => parent(scans.and_then(|s| s.parse().ok()).unwrap_or(SCANS)),
     }
@@ -32,9 +41,13 @@ fn main() {
 
 fn parent(scans: u64) {
     let device = device();
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let broker = runtime.block_on(Broker::start());
+    let address = broker.address.to_string();
+    let acknowledging = runtime.spawn(acknowledge(broker));
     let program = std::env::current_exe().expect("a program knows itself");
     let run = |role: &str| {
-        let child = Command::new(&program).args([role, &device.to_string(), &scans.to_string()]).output();
+        let child = Command::new(&program).args([role, &device.to_string(), &scans.to_string(), &address]).output();
         let output = child.expect("the child runs");
         assert!(output.status.success(), "{role}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().parse::<f64>().expect("the child says its CPU seconds")
@@ -45,6 +58,32 @@ fn parent(scans: u64) {
         let line =
             format!("CPU-s per million samples: agent {agent:.2}, floor {floor:.2}, ratio {:.1}\n", agent / floor);
         std::io::stdout().write_all(line.as_bytes()).expect("standard output takes text");
+    }
+    acknowledging.abort();
+}
+
+fn collector_key() -> SecretKey {
+    SecretKey::from_seed([7; 32])
+}
+
+/// Answers each block with a signed acknowledgement of everything up to it.
+async fn acknowledge(mut broker: Broker) {
+    while let Some(seen) = broker.seen.recv().await {
+        let Seen::Publish { topic, payload, .. } = seen else { continue };
+        let Ok(opened) = block::open(&payload, &Limits::default()) else { continue };
+        let ack = Ack {
+            site: opened.header.site.clone(),
+            agent: opened.header.agent.clone(),
+            epoch: opened.header.epoch,
+            contiguous: opened.header.sequence,
+            beyond: Vec::new(),
+            refused: Vec::new(),
+            log_index: opened.header.sequence,
+            log_origin: "bench".to_owned(),
+            sent_at: opened.header.window.end,
+        };
+        let topic: Topic = topic.parse().expect("the agent uses our topics");
+        broker.send(&Topic { channel: Channel::Ack, ..topic }.to_string(), ack.encode(&collector_key()));
     }
 }
 
@@ -83,9 +122,9 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-fn child_agent(device: &str, scans: &str) {
+fn child_agent(device: &str, scans: &str, broker: &str) {
     let state = tempfile::tempdir().expect("a scratch directory");
-    let text = configuration(state.path(), device.parse().expect("an address"));
+    let text = configuration(state.path(), device.parse().expect("an address"), broker);
     let config = config::parse(&text, "bench").expect("the configuration is right");
     let scans: i64 = scans.parse().expect("a number");
     let runtime = tokio::runtime::Runtime::new().expect("threads");
@@ -100,16 +139,19 @@ fn child_agent(device: &str, scans: &str) {
         assert!(clock.now() >= start.plus(scans * SECOND));
         stop.cancel();
         assert!(agent.progress().sealed >= scans.unsigned_abs() / 11, "blocks were sealed");
+        assert!(agent.progress().acknowledged > 0, "blocks were acknowledged");
         agent.join().await;
     });
     say(cpu_seconds() - before);
 }
 
-fn configuration(state: &Path, device: SocketAddr) -> String {
+fn configuration(state: &Path, device: SocketAddr, broker: &str) -> String {
     let mut text = format!(
         "schema = 1\n[agent]\nsite = \"bench\"\nid = \"agent\"\nstate_dir = \"{}\"\ndemo = true\n\
+         [publish]\nbroker = \"mqtt://{broker}\"\ncollector_key = \"{}\"\n\
          [[source]]\nid = \"device\"\nprotocol = \"modbus-tcp\"\nhost = \"{}\"\nport = {}\nunit = 1\naddress_base = 0\n",
         state.display(),
+        collector_key().public(),
         device.ip(),
         device.port()
     );

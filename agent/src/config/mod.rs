@@ -7,6 +7,7 @@
 mod file;
 mod problem;
 mod resolve;
+mod sources;
 mod vocabulary;
 
 use std::net::SocketAddr;

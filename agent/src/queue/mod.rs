@@ -31,7 +31,8 @@ CREATE TABLE state (
     sealed_until INTEGER);
 CREATE TABLE register_map (hash BLOB PRIMARY KEY, plan_hash BLOB, bytes BLOB NOT NULL);
 CREATE TABLE journal (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, config_hash BLOB NOT NULL, checksum BLOB NOT NULL, bytes BLOB NOT NULL);
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, config_hash BLOB NOT NULL, checksum BLOB NOT NULL,
+    bytes BLOB NOT NULL);
 CREATE TABLE block (
     sequence INTEGER PRIMARY KEY, hash BLOB NOT NULL, config_hash BLOB NOT NULL, sealed_at INTEGER NOT NULL,
     parked TEXT, size INTEGER NOT NULL, bytes BLOB NOT NULL);
@@ -136,9 +137,8 @@ pub struct Queue {
     bytes: u64,
     /// A batch whose sealing failed, and the sequence it would have had: it may be on disk all the same.
     doubtful: Option<(u64, u64)>,
-    /// The newest journal row that is known to be on disk; newer ones after a failed commit are not ours.
+    /// The newest journal row that is known to be on disk.
     journaled: i64,
-    doubtful_journal: bool,
 }
 
 /// What was found when the queue was opened.
@@ -190,7 +190,6 @@ impl Queue {
             bytes: 0,
             doubtful: None,
             journaled: 0,
-            doubtful_journal: false,
         };
         queue.count()?;
         queue.journaled = queue.read("reading the journal", |db| {
@@ -251,24 +250,17 @@ impl Queue {
     }
 
     /// Puts readings into the journal; they survive from the moment this returns. The row's number.
+    ///
+    /// The number is ours, one more than that of the last row that is known to be on disk: should a commit that
+    /// failed be on disk all the same, the next one takes its place.
     pub fn commit(&mut self, config_hash: Hash, bytes: &[u8], now: Timestamp) -> Result<i64, QueueError> {
         let checksum = Hash::of(bytes).0;
-        let confirmed = self.doubtful_journal.then_some(self.journaled);
-        self.doubtful_journal = true;
-        let id = self.write("committing to the journal", |db| {
-            let transaction = db.transaction()?;
-            if let Some(confirmed) = confirmed {
-                transaction.execute("DELETE FROM journal WHERE id > ?1", params![confirmed])?;
-            }
-            transaction
-                .prepare_cached("INSERT INTO journal (config_hash, checksum, bytes) VALUES (?1, ?2, ?3)")?
-                .execute(params![config_hash.0, &checksum[..8], bytes])?;
-            let id = transaction.last_insert_rowid();
-            transaction.prepare_cached("UPDATE state SET last_instant = ?1")?.execute(params![now.as_nanos()])?;
-            transaction.commit()?;
-            Ok(id)
+        let id = self.journaled + 1;
+        self.write("committing to the journal", |db| {
+            let insert =
+                "INSERT OR REPLACE INTO journal (id, at, config_hash, checksum, bytes) VALUES (?1, ?2, ?3, ?4, ?5)";
+            db.prepare_cached(insert)?.execute(params![id, now.as_nanos(), config_hash.0, &checksum[..8], bytes])
         })?;
-        self.doubtful_journal = false;
         self.journaled = id;
         self.state.last_instant = Some(now);
         Ok(id)
@@ -420,7 +412,8 @@ fn load(db: &Connection, path: &Path, epoch: u64) -> Result<State, QueueError> {
         )?;
         db.query_row(
             "SELECT epoch, next_sequence, prev_hash, next_sample, acknowledged, log_index, log_origin, drops,
-             last_instant, sealed_until FROM state",
+             coalesce(max(last_instant, (SELECT max(at) FROM journal)), last_instant, (SELECT max(at) FROM journal)),
+             sealed_until FROM state",
             [],
             |row| {
                 let whole = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);

@@ -1,5 +1,6 @@
 //! The OPC UA source against a real server and a line that fails. The known defects of the client each have a test.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,27 @@ impl NodeSource for Counting {
     fn changes(&self, _: Option<Timestamp>, until: Timestamp) -> Vec<Change> {
         let value = Some(Reading::Number(until.as_nanos() / SECOND));
         vec![Change { node: 0, value, status: StatusCode::GOOD, source_time: until }]
+    }
+}
+
+/// Many variables that all change at once.
+struct Many(usize);
+
+impl NodeSource for Many {
+    fn nodes(&self) -> Vec<NodeSpec> {
+        let spec = |n| NodeSpec {
+            identifier: format!("n{n}"),
+            folder: "m".into(),
+            name: format!("n{n}"),
+            shape: Shape::Int32,
+        };
+        (0..self.0).map(spec).collect()
+    }
+
+    fn changes(&self, _: Option<Timestamp>, until: Timestamp) -> Vec<Change> {
+        let value = Some(Reading::Number(until.as_nanos() / SECOND));
+        let change = |node| Change { node, value: value.clone(), status: StatusCode::GOOD, source_time: until };
+        (0..self.0).map(change).collect()
     }
 }
 
@@ -197,4 +219,36 @@ async fn a_server_that_was_started_again_is_subscribed_again() {
     assert!(found.iter().any(|s| s.status == StatusCode::BAD_SUBSCRIPTION_LOST));
     let counts = counts(&found);
     assert!(counts.contains(&1) && counts.contains(&100) && counts.contains(&101), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_items_than_a_subscription_may_have_and_messages_of_a_thousand_values_flow() {
+    const COUNT: usize = 2200;
+    let server = OpcUaServer::start("many", Arc::new(Many(COUNT)), Timestamp::from_secs(1), Pace::Fast).await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let mut text = head(state.path())
+        + &format!(
+            "[[source]]\nid = \"server\"\nprotocol = \"opc-ua\"\nendpoint = \"{}\"\ninsecure = true\n\
+             publishing_interval = \"50ms\"\nconnect_timeout = \"20s\"\nsilence = \"60s\"\n",
+            server.endpoint()
+        );
+    for n in 0..COUNT {
+        write!(
+            text,
+            "[[source.tag]]\nname = \"m/n{n}\"\nnode = \"nsu={};s=n{n}\"\ntype = \"i32\"\nsection = \"kpi\"\n",
+            server.namespace()
+        )
+        .unwrap();
+    }
+    let config = parse(&text);
+    assert_eq!(map(&config).groups.len(), 3, "a thousand items each");
+    let running = start(config).await;
+    for seconds in [1, 2, 3] {
+        server.step(Timestamp::from_secs(seconds)).unwrap();
+        let wanted = Value::Exact(Rational::integer(i128::from(seconds)));
+        for n in 0..COUNT {
+            running.until(&format!("m/n{n}"), |live| live.value.as_ref() == Some(&wanted)).await;
+        }
+    }
+    running.end().await;
 }

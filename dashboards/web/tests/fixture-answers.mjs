@@ -1,21 +1,26 @@
 // The canned answers of the fixture server. The numbers of one window hang together (leaves add up, A × E × Q = OEE), so
 // that the pages can be looked at; they are made up from a small generator and stand for nothing.
+//
+// Texts are as long as real ones get (names in brackets, OPC UA places, nanosecond bounds, reasons), because layouts break
+// on those: press-01 counts no scrap, lathe-01 reports its state as text, loom-02 has an open bound, and before NO_DATA_DAYS
+// nothing was measured.
 
 const HOUR = 3_600_000;
 const ZONE_SHIFT = 8 * HOUR;
+const NO_DATA_DAYS = 2;
 const SITE = "shengzhou-demo";
 const LEAVES = {
   RUN: ["生产", "Producing"],
-  MICRO: ["短停", "Minor stop"],
+  MICRO: ["短暂停机", "Minor stop"],
   DOWN: ["故障停机", "Down"],
-  EXT: ["等待", "Waiting"],
+  EXT: ["外因等待", "Waiting"],
   SETUP: ["换型调整", "Setup"],
   PM: ["计划维护", "Planned maintenance"],
-  IDLE: ["无订单", "No order"],
+  IDLE: ["无任务", "No order"],
   BREAK: ["休息", "Break"],
-  OFF: ["班外", "Off shift"],
-  ENG: ["试制", "Trial"],
-  UNK: ["未知", "Unknown"],
+  OFF: ["非班次时间", "Off shift"],
+  ENG: ["试制调试", "Trial"],
+  UNK: ["数据缺失", "Unknown"],
 };
 const CAUSES = { DOWN: { code: "fault-17", zh: "主轴过载", en: "spindle overload" }, EXT: { code: "starved", zh: "缺料", en: "starved" } };
 const UNITS = [
@@ -26,7 +31,7 @@ const UNITS = [
   unit("loom-01", "喷水织机 01", "Water-jet loom 01", "织造三线", "modbus-tcp", "MICRO", 5),
   unit("loom-02", "喷水织机 02", "Water-jet loom 02", "织造三线", "modbus-tcp", "RUN", 6),
   unit("lathe-01", "数控车床 01", "CNC lathe 01", "车加工四线", "opc-ua", "SETUP", 7),
-  unit("press-01", "旧冲床 (开关量)", "Old press (digital input)", "冲压五线", "modbus-tcp", "EXT", 8),
+  unit("press-01", "冲床（加装采集模块）", "Punch press with retrofitted digital inputs", "冲压五线", "modbus-tcp", "EXT", 8),
 ];
 
 function unit(id, name, name_en, center, protocol, leaf, seed) {
@@ -89,7 +94,7 @@ function overview(mode, now) {
 
 function siteList(now) {
   const one = (id, name, name_en, county) => ({ id, name, name_en, time_zone: "Asia/Shanghai", county, uscc: null, industry: "C3451", work_units: 8, demo: true, now: iso(now), business_date: "2026-11-25", tz_version: "2026a" });
-  return [one(SITE, "嵊州演示工厂", "Shengzhou demo works", "嵊州市"), one("xinchang-demo", "新昌轴承演示厂", null, "新昌县")];
+  return [one(SITE, "嵊州演示工厂", "Shengzhou demo works", "嵊州市"), one("xinchang-demo", "新昌准绳示范轴承厂（模拟）", null, "新昌县")];
 }
 
 function site([id, what, name, more, a, b], q, mode, now) {
@@ -114,7 +119,17 @@ const bounded = (low, high, den, point = low) =>
     ? { low: null, high: null, point: null, reason: { code: "no-planned-time", zh: "没有计划忙碌时间", en: "no planned busy time" } }
     : { low: ratio(low, den), high: ratio(high, den), point: ratio(point, den), reason: null };
 const count = (low, high = low) => ({ low, high, point: low, exact: low === high, reason: null });
+const NO_QUALITY = { code: "quality-not-measured", zh: "没有不良品计数, 合格品率未测量", en: "quality not measured: no tag counts scrap" };
+const NO_COUNTER = { code: "not-measured", zh: "没有计数器, 未测量", en: "there is no counter, so it is not measured" };
+const noRatio = { low: null, high: null, point: null, reason: NO_QUALITY };
+const noCount = { low: null, high: null, point: null, exact: false, reason: NO_COUNTER };
 const kwh = (hundredths) => ({ value: hundredths / 100, text: (hundredths / 100).toFixed(2), num: String(hundredths), den: "100" });
+
+/** An upper bound whose decimal does not end, as a meter's rate times nanoseconds gives. */
+function beyond(hundredths) {
+  const [num, den] = [BigInt(hundredths + 2) * 36_000_000_000n + 100_000_953n, 3_600_000_000_000n];
+  return { value: Number(num) / Number(den), text: `${num}/${den}`, num: String(num), den: String(den) };
+}
 
 function shiftAt(t) {
   const day = Math.floor((t + ZONE_SHIFT) / (24 * HOUR)) * 24 * HOUR - ZONE_SHIFT;
@@ -191,7 +206,7 @@ function result(u, kind, start, end, label, date, now) {
     code, zh, en, ns: { low: `${low}000000`, high: `${high}000000`, point: `${point}000000` }, ms: { low, high, point },
   });
   const energy = Math.round((until - start) / 2000) + produced * 3;
-  return {
+  const whole = {
     site: SITE, work_unit: u.id, kind, label, shift: kind === "shift" ? label.en.split(" ")[1] : null, business_date: date,
     start: iso(start), end: iso(end), evaluated_until: iso(until), state, version: late ? 2 : 1,
     restates: late ? { version: 1, data_version: hash(`v1${start}`), cause: { code: "late-blocks", zh: "结算后收到 3 个迟到数据块", en: "3 blocks arrived after it was settled", blocks: [] }, at: iso(end + 3 * HOUR) } : null,
@@ -212,11 +227,27 @@ function result(u, kind, start, end, label, date, now) {
     ],
     counts: { produced: count(produced, produced + room), good: count(good, good + room), scrap: count(scrap), steps: [{ class: "normal", zh: "正常", en: "Normal", count: produced }, { class: "rollover", zh: "回绕", en: "Rollover", count: 1 }] },
     micro_stops: segments(u, start, end, now).filter((s) => s.leaf === "MICRO").length,
-    energy: { low: kwh(energy), high: kwh(energy + (room ? 40 : 0)), point: kwh(energy), exact: !room, unit: "kWh", reason: null },
+    energy: { low: kwh(energy), high: beyond(energy), point: kwh(energy), exact: false, unit: "kWh", reason: null },
     coverage: ratio(until - start - unknown - 20_000, until - start),
     remarks: unknown ? [{ code: "unknown-time", zh: `有 ${Math.round(unknown / 60000)} min 没有可信数据, 故可用率是一个区间`, en: `${Math.round(unknown / 60000)} min have no trustworthy data, so availability is an interval` }] : [],
     definition: { id: "oee", version: "1" }, profile: { id: "iso22400", version: "1" }, state_rule: { id: "default", version: "1" },
     tz_version: "2026a", data_version: hash(`${u.id}${start}`), plant: hash("plant"), demo: true,
+  };
+  if (end < now - NO_DATA_DAYS * 24 * HOUR) return unmeasured(whole);
+  if (u.id === "press-01") return { ...whole, oee: noRatio, quality_ratio: noRatio, counts: { ...whole.counts, good: noCount, scrap: noCount } };
+  if (u.id === "loom-02") return { ...whole, effectiveness: { ...whole.effectiveness, high: null, point: null } };
+  return whole;
+}
+
+/** A window without a single sample: only what cannot be ruled out is left. */
+function unmeasured(w) {
+  const room = (high) => ({ low: 0, high, point: null, exact: false, reason: null });
+  const span = Date.parse(w.end) - Date.parse(w.start);
+  const open = { low: ratio(0, span), high: null, point: null, reason: null };
+  return {
+    ...w, oee: bounded(0, span * 2.3, span, 0), availability: bounded(0, span, span, 0), effectiveness: open, quality_ratio: open,
+    counts: { produced: room(20_095), good: room(20_095), scrap: room(20_095), steps: [] }, coverage: ratio(0, span), micro_stops: 0,
+    energy: { ...w.energy, low: kwh(0), high: { value: 99.4, text: "357840000000001/3600000000000", num: "357840000000001", den: "3600000000000" }, point: null, exact: false },
   };
 }
 
@@ -275,11 +306,25 @@ function windowDetail(u, w, id) {
 
 const ref = (name, sequence) => ({ hash: hash(name), log_index: String(47000 + sequence), sequence: String(sequence), agent: "shengzhou-a1" });
 
+/** lathe-01 says its state in words, as CNC controls do. */
+function textual(u, tag) {
+  return u.id === "lathe-01" && (tag === "state" || tag === "mode");
+}
+
 function roleList(u) {
   const opc = u.protocol === "opc-ua";
-  const role = (name, tag, place, type, unitText) => ({ role: name, tag, unit: unitText, section: "kpi", place: opc ? `ns=urn:demo:machine s=${tag}` : place, data_type: type, origin: "simulated" });
+  const node = { state: "Execution", mode: "FunctionalMode", produced: "PartCount", scrap: "ScrapCount", energy: "EnergyMeter" };
+  const role = (name, tag, place, type, unitText) => ({ role: name, tag, unit: unitText, section: "kpi", place: opc ? `ns=urn:plumbline:sim:opcua-b:machines;s=${u.id}.${node[tag] ?? tag}` : place, data_type: type, origin: "simulated" });
+  if (u.id === "press-01") {
+    return [
+      role("running", "contact", "unit 10 discrete input 0", "BOOL", ""),
+      role("produced", "pulses", "unit 10 input 0", "U16", ""),
+      role("energy", "energy", "unit 11 input 16384..16385", "U32", "kWh"),
+    ];
+  }
   return [
-    role("state", "state", "unit 1 holding 40001 (1 word)", "U16", ""),
+    role("state", "state", "unit 1 holding 40001 (1 word)", textual(u, "state") ? "TEXT" : "U16", ""),
+    ...(textual(u, "state") ? [role("mode", "mode", "", "TEXT", "")] : []),
     role("produced", "produced", "unit 1 holding 40010..40011 (2 words, ABCD)", "U32", ""),
     role("scrap", "scrap", "unit 1 holding 40012..40013 (2 words, ABCD)", "U32", ""),
     role("energy", "energy", "unit 2 input 30001..30002 (2 words, CDAB)", "U32", "kWh"),
@@ -335,6 +380,14 @@ function sample(u, tag, t) {
   const words = bad ? [] : tag === "state" ? [hex(raw)] : [hex(raw >>> 16), hex(raw)];
   const sequence = Math.floor(t / 100_000) % 100_000;
   const value = tag === "energy" ? raw / 100 : raw;
+  if (textual(u, tag)) {
+    const word = tag === "mode" ? "PRODUCTION" : ["ACTIVE", "ACTIVE", "ACTIVE", "READY", "PROGRAM_STOPPED"][Math.floor(t / 60_000) % 5];
+    return {
+      at: iso(t), source_time: iso(t - 1), observed_time: iso(t), request_time: null, received_time: iso(t + 10_000), value: word, exact: null, unit: "",
+      quality: "good", status: "Good", status_code: 0, raw_hex: null, words: [], place, by: t % 60_000 === 0 ? "event" : "life-sign",
+      block_hash: hash(`block${sequence}`), log_index: String(sequence), agent: "shengzhou-a1", epoch: "1", sequence: String(sequence),
+    };
+  }
   return {
     at: iso(t), source_time: null, observed_time: iso(t + 12), request_time: iso(t - 3), received_time: iso(t + 10_000),
     value: bad ? null : value, exact: bad ? null : tag === "energy" ? value.toFixed(2) : String(value), unit: tag === "energy" ? "kWh" : "",
@@ -360,14 +413,14 @@ function block(id, now) {
 }
 
 function agents(now) {
-  const one = (agent, online, missing, gap, alarms) => ({ site: SITE, agent, online, epoch: "1", contiguous: "48120", beyond: missing === "0" ? [] : [["48122", "48130"]], newest_block_time: iso(now - 8000), missing, unaccounted_gap_seconds: gap, alarms, marks: ["demo_key"], software: "plumbline-agent 0.0.0" });
+  const one = (agent, online, missing, gap, alarms) => ({ site: SITE, agent, online, epoch: "1", contiguous: "48120", beyond: missing === "0" ? [] : [["48122", "48130"]], newest_block_time: iso(now - 8000), missing, unaccounted_gap_seconds: gap, alarms, marks: ["demo_key", "insecure_opcua", "simulated"], software: "plumbline-agent 0.0.0" });
   return [one("shengzhou-a1", true, "0", 0, []), one("shengzhou-past", false, "1", 10, [{ code: "chain-break", zh: "序号 48121 缺失, 已请求补发", en: "sequence 48121 is missing and has been asked for" }])];
 }
 
 function equipment(now) {
   const net = { verified: ["已核验联网", "verified"], declared: ["已申报未核验", "declared"], none: ["未联网", "none"] };
   return [
-    ...UNITS.map((u, i) => ({ id: `eq-00${i + 1}`, name: u.name, model: "3MZ1310", serial: `SN-2019-0${i}`, key_process: i < 4, contract_line: `C-0${i + 1}`, networked: "verified", zh: net.verified[0], en: net.verified[1], attested_by: "plumbline", attested_at: iso(now - HOUR), work_unit: u.id, first_data: iso(now - 30 * HOUR), last_data: iso(now - 8000) })),
+    ...UNITS.map((u, i) => ({ id: `eq-00${i + 1}`, name: u.name, model: "3MZ1310", serial: `SN-2019-0${i}`, key_process: i < 4, contract_line: `C-0${i + 1}`, networked: "verified", zh: net.verified[0], en: net.verified[1], attested_by: null, attested_at: null, work_unit: u.id, first_data: iso(now - 30 * HOUR), last_data: iso(now - 8000) })),
     { id: "eq-020", name: "热处理炉", model: "RX3-75", serial: "SN-2014-11", key_process: true, contract_line: null, networked: "declared", zh: net.declared[0], en: net.declared[1], attested_by: "嵊州演示工厂", attested_at: iso(now - 300 * HOUR), work_unit: null, first_data: null, last_data: null },
     { id: "eq-021", name: "手动攻丝机", model: null, serial: null, key_process: false, contract_line: null, networked: "none", zh: net.none[0], en: net.none[1], attested_by: null, attested_at: null, work_unit: null, first_data: null, last_data: null },
   ];

@@ -37,6 +37,11 @@ describe("ratios", () => {
     expect(plain(shownRatio(between(ratio(1, 2), ratio(2, 4), ratio(1, 2))))).toBe("50.0 %");
     expect(plain(shownRatio(between(ratio(1, 2), ratio(2, 4))))).toBe("50.0 %");
   });
+  it("marks bounds that are too far apart to leave out", () => {
+    expect(shownRatio(between(ratio(60, 100), ratio(62, 100), ratio(60, 100)))).not.toHaveProperty("wide");
+    expect(shownRatio(between(ratio(47, 100), ratio(82, 100), ratio(47, 100)))).toMatchObject({ wide: true });
+    expect(shownRatio(between(ratio(7, 10), null, ratio(8, 10)))).toMatchObject({ wide: true });
+  });
   it("shows only the bounds when there is no value: no middle is made up", () => {
     expect(plain(shownRatio(between(ratio(7124, 10000), ratio(8401, 10000))))).toBe("[71.2, 84.1] %");
   });
@@ -67,6 +72,13 @@ describe("counts, energy, values", () => {
     const e = { value: 12.3, text: "12.30", num: "1230", den: "100" };
     expect(plain(shownEnergy({ low: e, high: e, point: e, exact: true, unit: "kWh", reason: null }))).toBe("12.30 kWh");
     expect(exact({ value: 0.333, text: "1/3", num: "1", den: "3" })).toBe("0.333");
+  });
+  it("gives a meter's bounds no more places than the meter has, rounded outward", () => {
+    const e = (num: string, den: string, text: string) => ({ value: Number(num) / Number(den), text, num, den });
+    const point = e("2029", "100", "20.29");
+    expect(plain(shownEnergy({ low: point, high: e("63870001", "3000000", "63870001/3000000"), point, exact: false, unit: "kWh", reason: null }))).toBe("20.29 kWh [20.29, 21.30]");
+    const whole = e("17", "1", "17");
+    expect(plain(shownEnergy({ low: whole, high: e("18000000655792", "1000000000000", "18.000000655792"), point: whole, exact: false, unit: "kWh", reason: null }))).toBe("17.00 kWh [17.00, 18.01]");
   });
   it("shows a sample's value with every digit it came with", () => {
     expect(sampleValue(-0.5, "-0.500")).toBe("\u22120.500");

@@ -106,8 +106,13 @@ describe("a line of the calculation", () => {
   it("shows times in seconds and the figure with its bounds", () => {
     const got = line("availability", "APT / PBT = 21600000000000 / 27000000000000 = 4/5", "21600000000000", "27000000000000");
     expect([got.definition, got.numbers]).toEqual(["APT / PBT", "21600 s / 27000 s"]);
-    expect(got.result).toEqual({ ratio: { kind: "value", value: "80.0", unit: "%", low: "77.7", high: "81.5" } });
+    expect(got.result).toEqual({ ratio: { kind: "value", value: "80.0", unit: "%", low: "77.7", high: "81.5", wide: true } });
     expect(line("availability", "APT / PBT = 4 / 5 = 4/5", "4", "5").numbers).toBe("4 / 5");
+  });
+  it("knows a time also from the other lines, as where each product has its own planned time", () => {
+    const ideal = { code: "M", zh: "", en: "", expression: "M = \u03a3 PRI\u00b7PQ = 27 s", unit: "ns", num: "27000000000", den: "1", value: null };
+    const quality = { ...ideal, code: "availability", expression: "GQ / PQ = 26000000000 / 27000000000 = 26/27", unit: "", num: "26000000000", den: "27000000000" };
+    expect(takeApart(quality, { ...window, formula: [ideal] }).numbers).toBe("26 s / 27 s");
   });
   it("keeps every digit of a nanosecond", () => expect(seconds("1000000001")).toBe("1.000000001 s"));
 });

@@ -1,6 +1,10 @@
 // The walk that issue after issue must keep: from a work unit's OEE on the overview to the register words behind it in at
 // most four clicks, in both languages, without a console error and without a request that leaves loopback.
 //
+// Beside it: every work unit with every input on a narrow screen, and (on the fixture) what a reader sees before the first
+// data. It holds on a collector whose data is seconds old and whose history is still arriving: it waits for what a page
+// shows, never for a time.
+//
 //   BASE_URL=http://127.0.0.1:8080 PICTURES=/some/folder node tests/walk.mjs
 //
 // Without BASE_URL it walks the fixture server. CHROMIUM names the browser (default /usr/bin/chromium).
@@ -15,7 +19,7 @@ import { chromium } from "playwright-core";
 const PATIENCE_MS = 60_000;
 const MOST_CLICKS = 4;
 const HEX_WORDS = /^0x[0-9a-f]{2,}( 0x[0-9a-f]{2,})*$/i;
-const SPOILT = /\b(NaN|undefined|null|Invalid Date|\[object Object\])\b|\b(app|nav|state|col|factor|timeline|leaf|picker|unit|window|samples|block|role)\.[a-z_]+\b/;
+const SPOILT = /\b(NaN|undefined|null|Invalid Date|\[object Object\])\b|\b(app|nav|state|col|factor|timeline|leaf|picker|unit|window|samples|block|role|marks|networked|overview|equipment|agents)\.[a-z_]+\b/;
 const ARGS = [
   "--no-sandbox",
   "--disable-gpu",
@@ -39,6 +43,8 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? 
 try {
   await guarded("keyboard, paging, memory", () => journeys(SCREENS[0]));
   for (const lang of ["zh", "en"]) for (const screen of SCREENS) await guarded(`${lang} ${screen.name}`, () => walk(lang, screen));
+  for (const lang of ["zh", "en"]) await guarded(`${lang} every work unit`, () => everyUnit(lang, SCREENS[1]));
+  if (fixture) for (const mode of ["empty", "nodata", "error"]) await guarded(`before data: ${mode}`, () => beforeData(mode));
 } finally {
   await browser.close();
   fixture?.stop();
@@ -173,6 +179,72 @@ async function journeys(screen) {
     return "done";
   } finally {
     await context.close();
+  }
+}
+
+/** Every work unit of the site: its page, its current window, the samples of each input; all of it must fit and read. */
+async function everyUnit(lang, screen) {
+  const context = await browser.newContext({ viewport: screen.viewport });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  const complaints = watch(page);
+  const seen = { units: 0, inputs: 0 };
+  try {
+    await page.goto(`${base}/?lang=${lang}`);
+    await page.getByTestId("board").waitFor();
+    const rows = page.getByTestId("unit-row");
+    const units = await rows.evaluateAll((all) => all.map((row) => [row.dataset.unit, row.querySelector("[data-testid=unit-oee]").hash]));
+    for (const [unit, address] of units) {
+      await follow(page, address, "[data-testid=result], main [data-testid=notice]");
+      await page.getByTestId("windows").locator("table, [data-testid=notice]").first().waitFor();
+      await sound(page, lang);
+      if (pictures) await page.screenshot({ path: join(pictures, `${lang}-${screen.name}-8-${unit}.png`), fullPage: true });
+      seen.units += 1;
+      const link = page.getByTestId("oee-link");
+      if ((await link.count()) === 0) continue;
+      await follow(page, await link.evaluate((a) => a.hash), "[data-testid=formula], main [data-testid=notice]");
+      await sound(page, lang);
+      const inputs = await page.getByTestId("inputs").locator("a").evaluateAll((all) => all.map((a) => a.hash));
+      for (const input of inputs) {
+        await follow(page, input, "[data-testid=samples], main [data-testid=notice]");
+        await sound(page, lang);
+        seen.inputs += 1;
+      }
+    }
+    assert.ok(seen.units > 0, "the site has work units");
+    assert.deepEqual(complaints, [], "no console error and no request off loopback");
+    return `${seen.units} work units, ${seen.inputs} inputs`;
+  } finally {
+    await context.close();
+  }
+}
+
+/** Goes to an address of the application as a link does and waits for one of the things it may show. */
+async function follow(page, address, shows) {
+  await page.evaluate((hash) => void (location.hash = hash), address);
+  await page.waitForFunction((hash) => document.querySelector("main")?.dataset.testid === `page-${/^#\/(\w+)/.exec(hash)[1]}`, address);
+  await page.locator(shows).first().waitFor();
+}
+
+/** Before there is data, or while the collector fails, each page says what is the matter and what to do next. */
+async function beforeData(mode) {
+  const server = await (await import("./fixture-server.mjs")).start(0, mode);
+  const context = await browser.newContext({ viewport: SCREENS[1].viewport });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  try {
+    for (const lang of ["zh", "en"]) {
+      await page.goto(`${server.address}/?lang=${lang}`);
+      const notice = page.getByTestId("notice").first();
+      await notice.waitFor();
+      assert.ok((await notice.innerText()).includes(lang === "zh" ? "下一步" : "Next step"), "the notice names the next step");
+      await sound(page, lang);
+      if (pictures) await page.screenshot({ path: join(pictures, `${lang}-390-9-${mode}.png`), fullPage: true });
+    }
+    return "says the next step";
+  } finally {
+    await context.close();
+    server.stop();
   }
 }
 

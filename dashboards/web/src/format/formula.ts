@@ -31,10 +31,10 @@ export function takeApart(line: WindowDetail["formula"][number], window: WindowD
   return { definition, numbers: parts.slice(1, -1).join(" = "), result: { text: parts[parts.length - 1] ?? "" } };
 }
 
-/** Numerator and denominator as counted: times in seconds where the denominator is a known time, else as they are. */
+/** Numerator and denominator as counted: times in seconds where the denominator is a time of the window, else as they are. */
 function ratioNumbers(line: WindowDetail["formula"][number], window: WindowDetail): string {
   if (line.num === null || line.den === null) return "";
-  const times = window.elements.map((e) => e.ns.point);
+  const times = [...window.elements.map((e) => e.ns.point), ...(window.formula ?? []).filter((l) => l.unit === "ns").map((l) => l.num)];
   const write = times.includes(line.den) ? seconds : (n: string) => n;
   return `${write(line.num)} / ${write(line.den)}`;
 }

@@ -10,11 +10,14 @@ export const GROUP = "\u202f";
 /** What stands where a value is missing; never zero. */
 export const MISSING = "\u2014";
 
+/** Bounds further apart than this are part of what the figure says: two points of a percentage. */
+const WIDE = 0.02 + 1e-9;
+
 type Rounding = "nearest" | "down" | "up";
 
 /** A bounded figure as text; `range` has bounds but no value of its own, `open` no upper bound. */
 export type Shown =
-  | { kind: "value"; value: string; unit: string; low: string | null; high: string | null }
+  | { kind: "value"; value: string; unit: string; low: string | null; high: string | null; wide?: boolean }
   | { kind: "range"; low: string; high: string; unit: string }
   | { kind: "open"; low: string; unit: string }
   | { kind: "missing"; reason: Remark | null };
@@ -60,7 +63,9 @@ export function percent(ratio: Ratio, rounding: Rounding = "nearest"): string {
 /** OEE and its factors: one place and %, the value beside its bounds; without a value the bounds, never a middle. */
 export function shownRatio(r: BoundedRatio | null): Shown {
   if (r === null) return missing(null);
-  return shown(r, "%", r.reason, percent, (a, b) => BigInt(a.num) * BigInt(b.den) === BigInt(b.num) * BigInt(a.den));
+  const figure = shown(r, "%", r.reason, percent, (a, b) => BigInt(a.num) * BigInt(b.den) === BigInt(b.num) * BigInt(a.den));
+  if (figure.kind !== "value" || r.low === null) return figure;
+  return r.high === null || r.high.value - r.low.value > WIDE ? { ...figure, wide: true } : figure;
 }
 
 /** Coverage: rounded down, so that 100.0 % means all of it. */
@@ -73,9 +78,17 @@ export function shownCount(c: Count | null): Shown {
   return c === null ? missing(null) : shown(c, "", c.reason, integer, (a, b) => a === b);
 }
 
-/** Energy: all places the meter has (at most four); three places where the decimal does not end. */
+/** Energy: value and bounds with the same places, those of the meter (two to four); a bound without an end adds none. */
 export function shownEnergy(e: Energy | null): Shown {
-  return e === null ? missing(null) : shown(e, e.unit, e.reason, exact, (a, b) => a.num === b.num && a.den === b.den);
+  if (e === null) return missing(null);
+  const ends = [e.low, e.high, e.point].map((x) => (x === null || x.text.includes("/") ? 0 : places(x.text)));
+  const digits = Math.max(2, ...ends.filter((n) => n <= 4));
+  const write = (x: Exact, rounding: Rounding) => decimal(x.num, x.den, digits, rounding);
+  return shown(e, e.unit, e.reason, write, (a, b) => a.num === b.num && a.den === b.den);
+}
+
+function places(text: string): number {
+  return text.split(".")[1]?.length ?? 0;
 }
 
 interface Bounded<T> {
@@ -107,8 +120,7 @@ function missing(reason: Remark | null): Shown {
 /** An exact rational with the places its decimal really has, at most four; three where it does not end. */
 export function exact(x: Exact, rounding: Rounding = "nearest"): string {
   if (x.text.includes("/")) return decimal(x.num, x.den, 3, rounding);
-  const places = x.text.split(".")[1]?.length ?? 0;
-  return decimal(x.num, x.den, Math.min(places, 4), rounding);
+  return decimal(x.num, x.den, Math.min(places(x.text), 4), rounding);
 }
 
 /** One line of plain text, for titles, tables and screen readers: "83.4 % [83.3, 83.5]". */

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use agent::batcher::{self, Layout};
 use agent::config::SourceKind;
-use agent::source::plan::Request;
+use agent::source::modbus::plan::Request;
 use agent::source::{Assembly, Reading, Task, assemble};
 use anyhow::{Context as _, Result, ensure};
 use demo::keys;

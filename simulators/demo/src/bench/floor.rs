@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use agent::source::Task;
 use agent::config::SourceKind;
+use agent::source::Task;
 use anyhow::{Context as _, Result, ensure};
 use shopfloor::register_map::Area;
 

@@ -64,7 +64,9 @@ fn run(arguments: Arguments) -> Result<bool> {
         return Ok(true);
     }
     ensure!([1, 2, 5, 10].contains(&arguments.pace), "--pace is 1, 2, 5 or 10, not {}", arguments.pace);
-    ensure!(arguments.seconds >= 5 && arguments.blocks >= 10 && arguments.window >= 1, "too little to measure");
+    ensure!((5..=3600).contains(&arguments.seconds), "--seconds is 5 to 3600, not {}", arguments.seconds);
+    ensure!((10..=16_000).contains(&arguments.blocks), "--blocks is 10 to 16000, not {}", arguments.blocks);
+    ensure!((1..=150).contains(&arguments.window), "--window is 1 to 150, not {}", arguments.window);
     let site = site::Site::new(arguments.seed, arguments.pace);
     let paced = paced::measure(&site, arguments.seconds)?;
     let flat_out = flat_out::measure(&site, arguments.blocks, arguments.window)?;

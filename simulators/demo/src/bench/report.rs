@@ -88,12 +88,8 @@ impl Report {
             let ratio = cell(figure.floor.map(|floor| figure.value / floor), 1);
             let gate = figure.gate.map_or_else(String::new, |gate| format!("≤ {gate:.1}"));
             let verdict = figure.passed().map_or("", |passed| if passed { "  pass" } else { "  MISS" });
-            writeln!(
-                out,
-                "{:<24}{:<10}{value:>10}{floor:>10}{ratio:>8}{gate:>8}{verdict}",
-                figure.name, figure.unit
-            )
-            .expect("a String takes any text");
+            writeln!(out, "{:<24}{:<10}{value:>10}{floor:>10}{ratio:>8}{gate:>8}{verdict}", figure.name, figure.unit)
+                .expect("a String takes any text");
         }
         out
     }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use demo::files::{CollectorFile, collector_toml, make_private};
 use demo::keys;
 use shopfloor::id::{AgentId, SiteId};
-use shopfloor::time::{DAY, Timestamp};
+use shopfloor::time::{HOUR, Timestamp};
 use simulators::machine::World;
 use simulators::scenario::Scenario;
 use simulators::site_files::{AgentOptions, ServerAddress};
@@ -42,7 +42,7 @@ pub struct North<'a> {
 /// Two days of the scenario.
 pub fn world(seed: u64, start: Timestamp) -> Result<World> {
     let scenario = Scenario::builtin("hundred").context("the bench's scenario is built in")?;
-    Ok(World::new(&scenario, seed, start, 2 * DAY))
+    Ok(World::new(&scenario, seed, start, 48 * HOUR))
 }
 
 impl Site {
