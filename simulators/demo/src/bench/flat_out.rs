@@ -165,7 +165,7 @@ impl Signals {
             window: Interval { start: first, end: first.plus(length - 1) },
             monotonic: (monotonic, monotonic + length.unsigned_abs()),
             clock: ClockState::default(),
-            first_sample: before.map_or(0, |block| block.header.first_sample + block.header.sample_count),
+            first_sample: before.map_or(1, |block| block.header.first_sample + block.header.sample_count),
             sample_count: 0,
             quality_counts: [0; 3],
             drops: std::collections::BTreeMap::new(),
