@@ -49,6 +49,12 @@ describe("ratios", () => {
     expect(plain(shownRatio(between(ratio(7, 10), null)))).toBe("≥ 70.0 %");
     expect(plain(shownRatio(between(ratio(7, 10), null, ratio(8, 10))))).toBe("80.0 % [70.0, \u2014]");
   });
+  it("treats an upper bound beyond all sense as open, and keeps it for the title", () => {
+    const figure = shownRatio(between(ratio(87, 1000), ratio(32120, 1)));
+    expect(figure).toMatchObject({ kind: "open", low: "8.7" });
+    expect(plain(figure)).toBe("[8.7, 3\u202f212\u202f000.0] %");
+    expect(shownRatio(between(ratio(0, 1), ratio(23, 10)))).toMatchObject({ kind: "range", high: "230.0" });
+  });
   it("keeps the reason of a missing value", () => {
     const reason = { code: "no-planned-time", zh: "没有计划忙碌时间", en: "no planned busy time" };
     expect(shownRatio({ low: null, high: null, point: null, reason })).toEqual({ kind: "missing", reason });

@@ -71,6 +71,10 @@ describe("the waterfall", () => {
     expect(steps.map((s) => s.key)).toEqual(["window", "pbt", "UNK", "apt", "speed", "uncertain", "good"]);
     expect(steps.find((s) => s.key === "uncertain")?.ms).toBeCloseTo(60 * MIN, 3);
   });
+  it("makes no gain of an upper bound while most of the time is unknown", () => {
+    const steps = waterfall(windowOf({ RUN: 2 * MIN, UNK: 398 * MIN }, [30, 560, 400]));
+    expect(steps.map((s) => s.key)).toEqual(["window", "pbt", "UNK", "apt", "uncertain", "good"]);
+  });
   it("names a gain when pieces came faster than planned, and is empty without time", () => {
     const steps = waterfall(windowOf({ RUN: 400 * MIN }, [420, 420, 400]));
     expect(steps.find((s) => s.key === "speed")?.kind).toBe("gain");
@@ -113,6 +117,9 @@ describe("a line of the calculation", () => {
     const ideal = { code: "M", zh: "", en: "", expression: "M = \u03a3 PRI\u00b7PQ = 27 s", unit: "ns", num: "27000000000", den: "1", value: null };
     const quality = { ...ideal, code: "availability", expression: "GQ / PQ = 26000000000 / 27000000000 = 26/27", unit: "", num: "26000000000", den: "27000000000" };
     expect(takeApart(quality, { ...window, formula: [ideal] }).numbers).toBe("26 s / 27 s");
+  });
+  it("shows a dash, never a question mark, for a number that is not known", () => {
+    expect(line("M", "M = \u03a3 PRI\u00b7PQ = 11 s \u00d7 1 + ? s \u00d7 ? = ?", null, null)).toMatchObject({ numbers: "", result: { text: "\u2014" } });
   });
   it("keeps every digit of a nanosecond", () => expect(seconds("1000000001")).toBe("1.000000001 s"));
 });

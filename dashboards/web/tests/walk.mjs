@@ -134,7 +134,7 @@ async function walk(lang, screen) {
   }
 }
 
-/** By keyboard from the timeline to samples and back through pages; language and window choice survive a reload. */
+/** By keyboard from the timeline to samples and back; a page that is read anew stays; language survives a reload. */
 async function journeys(screen) {
   const context = await browser.newContext({ viewport: screen.viewport });
   const page = await context.newPage();
@@ -160,6 +160,10 @@ async function journeys(screen) {
     await page.keyboard.press("Enter");
     await page.getByTestId("page-samples").waitFor();
     await page.goBack();
+    await page.getByTestId("result").evaluate((card) => void (card.dataset.kept = "yes"));
+    await page.waitForResponse((response) => response.url().includes("/windows?"));
+    await page.getByTestId("ledger").waitFor();
+    assert.equal(await page.getByTestId("result").getAttribute("data-kept"), "yes", "new data change a page, they do not build it anew");
     for (const preset of ["previous", "today", "yesterday"]) {
       await page.getByTestId(`pick-${preset}`).click();
       await page.locator("[data-testid=result], [data-testid=notice]").first().waitFor();
@@ -195,23 +199,24 @@ async function everyUnit(lang, screen) {
     const rows = page.getByTestId("unit-row");
     const units = await rows.evaluateAll((all) => all.map((row) => [row.dataset.unit, row.querySelector("[data-testid=unit-oee]").hash]));
     for (const [unit, address] of units) {
-      await follow(page, address, "[data-testid=result], main [data-testid=notice]");
+      await open(page, address, "[data-testid=result], main [data-testid=notice]");
+      if ((await page.getByTestId("result").count()) > 0) await page.getByTestId("timeline").waitFor();
       await page.getByTestId("windows").locator("table, [data-testid=notice]").first().waitFor();
       await sound(page, lang);
       if (pictures) await page.screenshot({ path: join(pictures, `${lang}-${screen.name}-8-${unit}.png`), fullPage: true });
       seen.units += 1;
       const link = page.getByTestId("oee-link");
       if ((await link.count()) === 0) continue;
-      await follow(page, await link.evaluate((a) => a.hash), "[data-testid=formula], main [data-testid=notice]");
+      await open(page, await link.evaluate((a) => a.hash), "[data-testid=formula], main [data-testid=notice]");
       await sound(page, lang);
       const inputs = await page.getByTestId("inputs").locator("a").evaluateAll((all) => all.map((a) => a.hash));
       for (const input of inputs) {
-        await follow(page, input, "[data-testid=samples], main [data-testid=notice]");
+        await open(page, input, "[data-testid=samples], main [data-testid=notice]");
         await sound(page, lang);
         seen.inputs += 1;
       }
     }
-    assert.ok(seen.units > 0, "the site has work units");
+    assert.ok(seen.units > 0 && seen.inputs > 0, "the site has work units and these have inputs");
     assert.deepEqual(complaints, [], "no console error and no request off loopback");
     return `${seen.units} work units, ${seen.inputs} inputs`;
   } finally {
@@ -219,10 +224,10 @@ async function everyUnit(lang, screen) {
   }
 }
 
-/** Goes to an address of the application as a link does and waits for one of the things it may show. */
-async function follow(page, address, shows) {
-  await page.evaluate((hash) => void (location.hash = hash), address);
-  await page.waitForFunction((hash) => document.querySelector("main")?.dataset.testid === `page-${/^#\/(\w+)/.exec(hash)[1]}`, address);
+/** Opens an address of the application on a new page and waits for one of the things it may show. */
+async function open(page, address, shows) {
+  await page.goto("about:blank");
+  await page.goto(`${base}/${address}`);
   await page.locator(shows).first().waitFor();
 }
 
@@ -255,6 +260,7 @@ function watch(page) {
   page.on("pageerror", (error) => complaints.push(`page: ${error.message}`));
   page.on("request", (request) => {
     const { hostname, protocol } = new URL(request.url());
+    if (protocol === "about:") return;
     if (!/^https?:$/.test(protocol) || !["127.0.0.1", "localhost", "[::1]"].includes(hostname)) complaints.push(`off loopback: ${request.url()}`);
   });
   return complaints;

@@ -1,6 +1,8 @@
 // Liveness: the server's events, a fallback poll when they are not heard, the server's clock, and a second hand.
 // The browser's own wall clock is never read: ages grow by performance.now() from what the server said.
 
+import { untrack } from "svelte";
+
 /** The server's events as the page sees them. */
 class Live {
   /** true while the event stream is open. */
@@ -70,7 +72,8 @@ export const hand = new Hand();
 /** Calls `ask` when the server reports news, at most every `min` ms, and every `max` ms in any case; returns the stop. */
 export function follow(ask: () => void, min = 5_000, max = 15_000): () => void {
   let last = performance.now();
-  let heard = live.beat;
+  // Untracked: an effect that follows must not run anew, and clear its page, with every event.
+  let heard = untrack(() => live.beat);
   const timer = setInterval(() => {
     if (document.visibilityState === "hidden") return;
     const waited = performance.now() - last;

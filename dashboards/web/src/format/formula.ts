@@ -2,7 +2,7 @@
 // The collector writes "PBT = POT - PDOT = 28800 s - 1800 s = 27000 s" or "APT / PBT = <ns> / <ns> = 4/5". Pure.
 
 import type { BoundedRatio, WindowDetail } from "../api/types";
-import { GROUP, MINUS, decimal, shownRatio, type Shown } from "./number";
+import { GROUP, MINUS, MISSING, decimal, shownRatio, type Shown } from "./number";
 
 export interface Line {
   definition: string;
@@ -28,7 +28,8 @@ export function takeApart(line: WindowDetail["formula"][number], window: WindowD
     return { definition, numbers: ratioNumbers(line, window), result: { ratio: shownRatio(ratio) } };
   }
   if (parts.length < 2) return { definition, numbers: "", result: { text: "" } };
-  return { definition, numbers: parts.slice(1, -1).join(" = "), result: { text: parts[parts.length - 1] ?? "" } };
+  const [numbers, result] = [parts.slice(1, -1).join(" = "), parts[parts.length - 1] ?? ""];
+  return { definition, numbers: numbers.includes("?") ? "" : numbers, result: { text: result === "?" ? MISSING : result } };
 }
 
 /** Numerator and denominator as counted: times in seconds where the denominator is a time of the window, else as they are. */

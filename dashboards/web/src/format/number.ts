@@ -13,13 +13,16 @@ export const MISSING = "\u2014";
 /** Bounds further apart than this are part of what the figure says: two points of a percentage. */
 const WIDE = 0.02 + 1e-9;
 
+/** An upper bound of a ratio above this only says that nearly everything is unknown: it goes to the title. */
+const NO_BOUND = 10;
+
 type Rounding = "nearest" | "down" | "up";
 
-/** A bounded figure as text; `range` has bounds but no value of its own, `open` no upper bound. */
+/** A bounded figure as text; `range` has bounds but no value of its own, `open` no upper bound that says anything. */
 export type Shown =
   | { kind: "value"; value: string; unit: string; low: string | null; high: string | null; wide?: boolean }
   | { kind: "range"; low: string; high: string; unit: string }
-  | { kind: "open"; low: string; unit: string }
+  | { kind: "open"; low: string; unit: string; high?: string }
   | { kind: "missing"; reason: Remark | null };
 
 /** num/den as a decimal with `digits` places, decided by integers: "0.8125" with 3 places, nearest -> "0.813". */
@@ -64,6 +67,9 @@ export function percent(ratio: Ratio, rounding: Rounding = "nearest"): string {
 export function shownRatio(r: BoundedRatio | null): Shown {
   if (r === null) return missing(null);
   const figure = shown(r, "%", r.reason, percent, (a, b) => BigInt(a.num) * BigInt(b.den) === BigInt(b.num) * BigInt(a.den));
+  if (figure.kind === "range" && r.high !== null && r.high.value > NO_BOUND) {
+    return { kind: "open", low: figure.low, unit: figure.unit, high: figure.high };
+  }
   if (figure.kind !== "value" || r.low === null) return figure;
   return r.high === null || r.high.value - r.low.value > WIDE ? { ...figure, wide: true } : figure;
 }
@@ -133,6 +139,7 @@ export function plain(s: Shown): string {
     case "range":
       return s.unit ? `[${s.low}, ${s.high}] ${s.unit}` : `${s.low}–${s.high}`;
     case "open":
+      if (s.high !== undefined) return `[${s.low}, ${s.high}] ${s.unit}`.trimEnd();
       return s.unit ? `≥ ${s.low} ${s.unit}` : `≥ ${s.low}`;
     case "missing":
       return MISSING;

@@ -45,7 +45,8 @@ function pieces(w: WindowResult, base: number, apt: number): Step[] {
   if (!w.oee.low || !w.oee.high) return [];
   const [low, high] = [w.oee.low.value * base, w.oee.high.value * base];
   const open: Step = { key: "uncertain", kind: "uncertain", from: low, to: high, ms: high - low };
-  return [...between("speed", high, apt), open, level("good", low)];
+  // With high above the production time the speed is unknown as well: no step of its own, and no gain made of a bound.
+  return [...(high < apt ? between("speed", high, apt) : []), open, level("good", low)];
 }
 
 function between(key: "speed" | "quality", lower: number, upper: number): Step[] {
