@@ -10,7 +10,7 @@ use serde_json::json;
 use shopfloor::time::Clock;
 
 use crate::config::{Config, Lang, SourceKind};
-use crate::identity::StateDir;
+use crate::identity::{self, StateDir};
 use crate::queue::Queue;
 use crate::recorder::error_chain;
 use crate::source::{self, Task};
@@ -49,6 +49,9 @@ impl Answer {
 pub fn check(config: &Config, format: Format, lang: Lang) -> Answer {
     let assembly = source::assemble(config);
     if let Err(error) = assembly.map.check() {
+        return Answer::failed(&error, 78);
+    }
+    if let Err(error) = identity::inspect_key(config) {
         return Answer::failed(&error, 78);
     }
     let (tags, groups) = (assembly.map.tags.len(), assembly.map.groups.len());

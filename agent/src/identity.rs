@@ -87,6 +87,17 @@ impl StateDir {
     }
 }
 
+/// Looks at the key file that the configuration names, without making anything. Errors: others can read it, or it is
+/// no seed. A file that is not there yet is no error: `init` makes the agent's own, and `run` asks for any other.
+pub fn inspect_key(config: &Config) -> Result<(), IdentityError> {
+    let (path, demo) = match &config.key {
+        KeyOrigin::Demo => return Ok(()),
+        KeyOrigin::SeedFile { path, demo } => (path.clone(), *demo),
+        KeyOrigin::StateDir => (config.state_dir.join("agent.key"), false),
+    };
+    if path.exists() { read_key(&path, demo).map(drop) } else { Ok(()) }
+}
+
 /// The key of a demonstration: anyone can derive it from the ids, and every block that it signs says so.
 pub fn demo_key(site: &SiteId, agent: &AgentId) -> SecretKey {
     let text = format!("plumbline demo key\n{site}\n{agent}\n");

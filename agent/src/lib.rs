@@ -262,7 +262,9 @@ fn start_sources(
                     Task::Scan { .. } => None,
                 });
                 let groups = groups.collect();
-                let opcua = OpcUa::new(name, settings.clone(), groups, max, recorder.clone(), metrics.clone());
+                let certificates = config.state_dir.join("opcua");
+                let (recorder, metrics) = (recorder.clone(), metrics.clone());
+                let opcua = OpcUa::new(name, settings.clone(), groups, max, certificates, recorder, metrics);
                 tracker.spawn(opcua.run(Arc::clone(wait), stop.clone()));
             }
         }

@@ -47,6 +47,11 @@ enum Command {
     Doctor,
 }
 
+/// What is logged unless RUST_LOG says otherwise. The OPC UA client complains at every connect that it has no
+/// certificate, which it needs for no connection that this agent makes; what fails is reported by the source itself.
+const LOG: &str = "info,opcua_crypto::certificate_store=off,opcua_core::comms::secure_channel=off,\
+                   opcua_client::session::client=off,opcua_client::config=off";
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -55,7 +60,7 @@ fn main() -> ExitCode {
             return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(74) };
         }
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let name = arguments.config.display().to_string();
     let text = match std::fs::read_to_string(&arguments.config) {
@@ -107,4 +112,16 @@ fn say(answer: &Answer, notice: &str) -> ExitCode {
     let out = std::io::stdout().write_all(answer.text.as_bytes());
     let err = std::io::stderr().write_all(notice.as_bytes());
     if out.and(err).is_ok() { ExitCode::from(answer.code) } else { ExitCode::from(74) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_chinese_unless_english_is_asked_for() {
+        let lang = |arguments: &[&str]| Arguments::try_parse_from(arguments).unwrap().lang;
+        assert_eq!(lang(&["plumbline-agent", "check"]), Lang::Zh);
+        assert_eq!(lang(&["plumbline-agent", "check", "--lang", "en"]), Lang::En);
+    }
 }

@@ -28,6 +28,8 @@ pub struct Metrics {
     pub blocks_sent: IntCounter,
     /// Blocks that the collector refused for good.
     pub blocks_refused: IntCounter,
+    /// Refusals that named other bytes than those of our block.
+    pub refusals_not_ours: IntCounter,
     /// Messages of the collector by result (`taken`, `forged`, `foreign`, `impossible`).
     pub messages: IntCounterVec,
     /// Sequence of the newest sealed block.
@@ -78,6 +80,7 @@ impl Metrics {
             blocks_evicted: counter("agent_blocks_evicted_total", "Blocks evicted unsent")?,
             blocks_sent: counter("agent_blocks_sent_total", "Blocks given to the broker")?,
             blocks_refused: counter("agent_blocks_refused_total", "Blocks refused for good")?,
+            refusals_not_ours: counter("agent_refusals_not_ours_total", "Refusals of bytes that are not ours")?,
             messages: counters("agent_collector_messages_total", "Messages of the collector", &["result"])?,
             sealed_sequence: gauge("agent_sealed_sequence", "Sequence of the newest sealed block")?,
             acknowledged_sequence: gauge("agent_acknowledged_sequence", "Acknowledged up to this sequence")?,

@@ -11,6 +11,7 @@ use shopfloor::sample::Quality;
 use shopfloor::time::{Interval, Timestamp, Wait, Worker};
 use shopfloor::wire::header::GapKind;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::batcher::{self, Batcher, Layout};
@@ -197,19 +198,20 @@ impl Writer {
             }
             let idle = self.stuck.is_none() && self.recorder.lock().is_idle(wait.now());
             if !idle {
-                self = self.step(Arc::clone(&wait), false).await;
+                let Some(next) = self.step(Arc::clone(&wait), false).await else { return };
+                self = next;
             }
         }
         self.step(wait, true).await;
     }
 
-    /// One round of disk work, off the tasks' threads.
-    async fn step(mut self, wait: Arc<dyn Wait>, last: bool) -> Self {
+    /// One round of disk work, off the tasks' threads. `None`: the program's threads are being shut down.
+    async fn step(mut self, wait: Arc<dyn Wait>, last: bool) -> Option<Self> {
         let work = move || {
             self.write(&*wait, last);
             self
         };
-        tokio::task::spawn_blocking(work).await.expect("disk work does not panic and is not cancelled")
+        finished(tokio::task::spawn_blocking(work).await)
     }
 
     fn write(&mut self, wait: &dyn Wait, last: bool) {
@@ -307,6 +309,17 @@ impl Writer {
     }
 }
 
+/// What the work gave, or `None` if it was cancelled. A panic goes on.
+fn finished<T>(joined: Result<T, JoinError>) -> Option<T> {
+    match joined {
+        Ok(done) => Some(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => None,
+        },
+    }
+}
+
 /// The error and its causes in one line.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -316,4 +329,26 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_is_cancelled_with_the_runtime_ends_quietly() {
+        let cancelled = tokio::spawn(std::future::pending::<()>());
+        cancelled.abort();
+        assert_eq!(finished(cancelled.await), None);
+        assert_eq!(finished(tokio::spawn(async { 7 }).await), Some(7));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "the disk work's own words")]
+    async fn a_panic_of_the_work_goes_on() {
+        let work: JoinHandle<()> = tokio::spawn(async { panic!("the disk work's own words") });
+        finished(work.await);
+    }
 }

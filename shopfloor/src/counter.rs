@@ -239,10 +239,10 @@ impl Rule<'_> {
         }
     }
 
-    /// Most that can be counted in `nanos`: the maximum rate, and one increment that may just have been due.
+    /// Most that can be counted in `nanos`: the maximum rate, and one smallest step that may just have been due.
     fn most(&self, nanos: i64) -> Option<Rational> {
         let rate = self.policy.maximum_rate?;
-        rate.checked_mul(Rational::integer(i128::from(nanos)))?.checked_add(self.policy.per_increment)
+        rate.checked_mul(Rational::integer(i128::from(nanos)))?.checked_add(self.policy.resolution)
     }
 
     fn high(&self, low: Rational, most: Option<Rational>) -> Option<Rational> {

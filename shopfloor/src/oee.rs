@@ -209,7 +209,7 @@ pub fn effectiveness(inputs: &Inputs) -> Figure {
     let Some(low) = Ratio::new(all.low, whole(inputs.production.high)) else {
         return Figure::refused(Remark::new(
             "no-production-time",
-            "窗口内没有生产时间,性能率无法计算",
+            "窗口内没有生产时间，性能率无法计算",
             "no production time in the window, so effectiveness is not defined",
         ));
     };
@@ -229,7 +229,7 @@ pub fn quality_ratio(inputs: &Inputs) -> Figure {
     if all.high == Some(Rational::ZERO) {
         return Figure::refused(Remark::new(
             "nothing-produced",
-            "窗口内产量为零,合格品率无法计算",
+            "窗口内产量为零，合格品率无法计算",
             "nothing was produced in the window, so the quality ratio is not defined",
         ));
     }
@@ -296,7 +296,7 @@ fn bounded(low: Ratio, high: Option<Ratio>, point: Option<Ratio>) -> Figure {
     let reason = high.is_none().then(|| {
         Remark::new(
             "open-bound",
-            "数据有缺口,上限无法确定;在 plant.toml 中声明计数器的最大速率可得到上限",
+            "数据有缺口，上限无法确定;在 plant.toml 中声明计数器的最大速率可得到上限",
             "no upper bound is known over unread time; declare the counter's maximum_rate in plant.toml to have one",
         )
     });
@@ -306,7 +306,7 @@ fn bounded(low: Ratio, high: Option<Ratio>, point: Option<Ratio>) -> Figure {
 fn no_planned_time() -> Remark {
     Remark::new(
         "no-planned-time",
-        "窗口内没有计划生产时间,无法计算",
+        "窗口内没有计划生产时间，无法计算",
         "no planned busy time in the window, so the figure is not defined",
     )
 }

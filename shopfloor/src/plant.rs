@@ -274,6 +274,8 @@ pub struct CounterPolicy {
     pub modulus: Option<Rational>,
     /// Pieces (or kWh) for one step of the tag's value: cavities of a mould, or the meter's unit.
     pub per_increment: Rational,
+    /// Pieces (or kWh) of the smallest step that the counter can show: what may be due at any instant.
+    pub resolution: Rational,
     /// Most pieces (or kWh) per nanosecond that are plausible.
     pub maximum_rate: Option<Rational>,
     /// When it is set to zero on purpose.
@@ -282,7 +284,8 @@ pub struct CounterPolicy {
 
 impl Default for CounterPolicy {
     fn default() -> Self {
-        Self { modulus: None, per_increment: Rational::ONE, maximum_rate: None, reset: ResetPolicy::Never }
+        let one = Rational::ONE;
+        Self { modulus: None, per_increment: one, resolution: one, maximum_rate: None, reset: ResetPolicy::Never }
     }
 }
 

@@ -6,9 +6,9 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum Lang {
     /// Chinese.
+    #[default]
     Zh,
     /// English.
-    #[default]
     En,
 }
 

@@ -24,6 +24,7 @@ use crate::backoff::{Backoff, jitter};
 use crate::config::Publish;
 use crate::metrics::Metrics;
 use crate::queue::QueueError;
+use crate::queue::blocks::Parking;
 use crate::recorder::{SharedQueue, error_chain, lock};
 use crate::seal::SOFTWARE;
 use mqtt::{Incoming, Link, Refused};
@@ -316,14 +317,23 @@ impl Publisher {
     ) -> Result<(), QueueError> {
         let mut queue = lock(&self.queue);
         for refusal in refused.iter().filter(|r| r.sequence > contiguous) {
-            if queue.park(refusal.sequence, &refusal.reason)? {
-                tracing::error!(
-                    sequence = refusal.sequence,
-                    reason = refusal.reason,
-                    "the collector refused a block for good; parked"
-                );
-                self.metrics.blocks_refused.inc();
-                self.outbox.parked(refusal.sequence);
+            let sequence = refusal.sequence;
+            match queue.park(sequence, &refusal.reason)? {
+                Parking::Parked => {
+                    tracing::error!(
+                        sequence,
+                        reason = refusal.reason,
+                        "the collector refused a block for good; parked"
+                    );
+                    self.metrics.blocks_refused.inc();
+                    self.outbox.parked(sequence);
+                }
+                Parking::NotOurs => {
+                    let reason = refusal.reason.as_str();
+                    tracing::warn!(sequence, reason, "the collector refused bytes that are not ours; sent on");
+                    self.metrics.refusals_not_ours.inc();
+                }
+                Parking::Absent => {}
             }
         }
         if contiguous > known || queue.state().receipt.is_none() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension, params};
 use shopfloor::hash::Hash;
 use shopfloor::time::{Interval, Timestamp};
-use shopfloor::wire::block::Sealed;
+use shopfloor::wire::block::{self, Limits, Sealed};
 use shopfloor::wire::header::{GAPS_MAX, GapKind, GapRecord};
 
 use super::retention::Room;
@@ -54,6 +54,17 @@ pub struct Stored {
     pub evicted: u64,
 }
 
+/// What became of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parking {
+    /// The block is kept and not sent any more.
+    Parked,
+    /// The refusal speaks of other bytes than those of our block, or does not say of which: it is sent on.
+    NotOurs,
+    /// There is no such block, or it was parked before.
+    Absent,
+}
+
 /// One line of the queue, for people.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Line {
@@ -97,6 +108,7 @@ impl Queue {
                 self.state.drops.clone_from(&sealing.drops);
                 self.state.last_instant = Some(sealing.now);
                 self.state.sealed_until = Some(sealed.header.window.end);
+                self.state.evicted_since = room.since.or(self.state.evicted_since);
                 Ok(Stored { sequence, bytes, evicted: room.blocks })
             }
             Err(Failed::Sqlite(source)) => {
@@ -148,7 +160,7 @@ impl Queue {
         transaction
             .prepare_cached(
                 "UPDATE state SET next_sequence = ?1, prev_hash = ?2, next_sample = ?3, drops = ?4, last_instant = ?5,
-                 sealed_until = ?6",
+                 sealed_until = ?6, evicted_since = coalesce(?7, evicted_since)",
             )?
             .execute(params![
                 (sequence + 1).cast_signed(),
@@ -157,6 +169,7 @@ impl Queue {
                 drops,
                 sealing.now.as_nanos(),
                 sealed.header.window.end.as_nanos(),
+                room.since.map(Timestamp::as_nanos),
             ])?;
         transaction.commit()?;
         Ok((sealed, sequence))
@@ -168,7 +181,9 @@ impl Queue {
         if contiguous < self.state.acknowledged {
             return Ok(());
         }
-        let (blocks, bytes) = self.write("releasing acknowledged blocks", |db| {
+        let known_hash = self.state.acknowledged_hash.filter(|_| contiguous == self.state.acknowledged);
+        let evicted_since = self.state.evicted_since;
+        let ((blocks, bytes), hash, evicted_since) = self.write("releasing acknowledged blocks", |db| {
             let transaction = db.transaction()?;
             let released = transaction
                 .prepare_cached(
@@ -177,40 +192,70 @@ impl Queue {
                 .query_row(params![contiguous.cast_signed()], |row| {
                     Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
                 })?;
+            let hash: Option<Vec<u8>> = transaction
+                .prepare_cached("SELECT hash FROM block WHERE sequence = ?1")?
+                .query_row(params![contiguous.cast_signed()], |row| row.get(0))
+                .optional()?;
+            let hash = hash.and_then(|h| Hash::from_slice(&h)).or(known_hash);
+            // Evictions take the oldest blocks, so an end that releases a block lies beyond every eviction.
+            let evicted_since = if released.0 > 0 { None } else { evicted_since };
             transaction
                 .prepare_cached("DELETE FROM block WHERE sequence <= ?1 AND parked IS NULL")?
                 .execute(params![contiguous.cast_signed()])?;
             transaction
-                .prepare_cached("UPDATE state SET acknowledged = ?1, log_index = ?2, log_origin = ?3")?
-                .execute(params![contiguous.cast_signed(), log_index.cast_signed(), log_origin])?;
+                .prepare_cached(
+                    "UPDATE state SET acknowledged = ?1, log_index = ?2, log_origin = ?3, acknowledged_hash = ?4,
+                     evicted_since = ?5",
+                )?
+                .execute(params![
+                    contiguous.cast_signed(),
+                    log_index.cast_signed(),
+                    log_origin,
+                    hash.map(|h| h.0),
+                    evicted_since.map(Timestamp::as_nanos),
+                ])?;
             transaction.commit()?;
-            Ok(released)
+            Ok((released, hash, evicted_since))
         })?;
         self.blocks = self.blocks.saturating_sub(blocks);
         self.bytes = self.bytes.saturating_sub(bytes);
         self.state.acknowledged = contiguous;
+        self.state.acknowledged_hash = hash;
+        self.state.evicted_since = evicted_since;
         self.state.receipt = Some((log_index, log_origin.to_owned()));
         Ok(())
     }
 
-    /// Keeps a block that the collector refused for good, not to be sent again; the next block carries its gap.
-    /// False if there is no such block or it was parked before.
-    pub fn park(&mut self, sequence: u64, reason: &str) -> Result<bool, QueueError> {
-        let parked = self.write("parking a refused block", |db| {
+    /// Keeps a block that the collector refused for good, not to be sent again. The next block carries its gap, and
+    /// the gap records that it carried itself. Only a reason that names the hash of our own bytes parks: a broker may
+    /// have shown the collector somebody else's.
+    pub fn park(&mut self, sequence: u64, reason: &str) -> Result<Parking, QueueError> {
+        let named = refused_bytes(reason);
+        self.write("parking a refused block", |db| {
             let transaction = db.transaction()?;
-            let select = "SELECT hash FROM block WHERE sequence = ?1 AND parked IS NULL";
-            let hash: Option<Vec<u8>> =
-                transaction.query_row(select, params![sequence.cast_signed()], |row| row.get(0)).optional()?;
-            let Some(hash) = hash else { return Ok(false) };
+            let select = "SELECT hash, bytes FROM block WHERE sequence = ?1 AND parked IS NULL";
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let found = transaction.query_row(select, params![sequence.cast_signed()], row).optional()?;
+            let Some((hash, bytes)): Option<(Vec<u8>, Vec<u8>)> = found else { return Ok(Parking::Absent) };
+            if named != Some(Hash::of(&bytes)) {
+                return Ok(Parking::NotOurs);
+            }
             let update = "UPDATE block SET parked = ?2 WHERE sequence = ?1";
             transaction.execute(update, params![sequence.cast_signed(), reason])?;
+            match block::open(&bytes, &Limits::default()) {
+                Ok(opened) => {
+                    for carried in &opened.header.gaps {
+                        insert_gap(&transaction, carried)?;
+                    }
+                }
+                Err(error) => tracing::error!(sequence, %error, "the gap records of a refused block cannot be read"),
+            }
             let mut record = gap(GapKind::Refused, Some((sequence, sequence)), None, detail(reason));
             record.last_block_hash = Hash::from_slice(&hash);
             insert_gap(&transaction, &record)?;
             transaction.commit()?;
-            Ok(true)
-        })?;
-        Ok(parked)
+            Ok(Parking::Parked)
+        })
     }
 
     /// The first block from `sequence` on that is to be sent: its sequence and size.
@@ -244,7 +289,8 @@ impl Queue {
             }
             None => "no receipt".to_owned(),
         };
-        let record = gap(GapKind::Restored, Some((first, last)), None, detail(&receipt));
+        let mut record = gap(GapKind::Restored, Some((first, last)), None, detail(&receipt));
+        record.last_block_hash = self.state.acknowledged_hash.filter(|_| last == self.state.acknowledged);
         self.write("recording a gap", |db| {
             let known: bool = db.query_row(
                 "SELECT EXISTS (SELECT 1 FROM gap WHERE kind = 'restored' AND first = ?1 AND last = ?2)",
@@ -272,6 +318,11 @@ impl Queue {
             statement.query_map(params![limit], line)?.collect()
         })
     }
+}
+
+/// The hash of the refused bytes, which a reason ends in.
+fn refused_bytes(reason: &str) -> Option<Hash> {
+    reason.rsplit_once("bytes sha256:")?.1.parse().ok()
 }
 
 enum Failed<E> {

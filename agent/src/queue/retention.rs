@@ -1,8 +1,9 @@
 //! The bounds of the queue: what is evicted, when, and how it is recorded.
 //!
-//! Whole blocks go, oldest first: too old, too many bytes, or too little free disk. One gap record for each
-//! reason names first and last sequence and the last evicted hash, so that the chain stays checkable. A parked
-//! block goes in its turn like any other; its gap was recorded when it was parked.
+//! Whole blocks go, oldest first: too old, too many bytes, or too little free disk. One gap record names the last
+//! evicted sequence and its hash, so that the chain stays checkable, and begins right after the acknowledged end: so
+//! the record of an earlier eviction, whose block is evicted now, is restated. A parked block goes in its turn like
+//! any other; its gap was recorded when it was parked.
 
 use rusqlite::params;
 use shopfloor::hash::Hash;
@@ -19,6 +20,8 @@ pub(super) struct Room {
     pub(super) through: Option<u64>,
     pub(super) blocks: u64,
     pub(super) bytes: u64,
+    /// When the first block was sealed that is missing beyond the acknowledged end because of evictions.
+    pub(super) since: Option<Timestamp>,
 }
 
 struct Old {
@@ -39,7 +42,7 @@ impl Queue {
         let want = over.max(starved);
         let mut room = Room::default();
         let mut last: Option<Old> = None;
-        let mut first: Option<(u64, Timestamp)> = None;
+        let mut since = self.state.evicted_since;
         for old in self.oldest(want)? {
             if old.sealed_at >= oldest_allowed && room.bytes >= want {
                 break;
@@ -48,7 +51,7 @@ impl Queue {
             room.bytes += old.size;
             room.through = Some(old.sequence);
             if !old.parked {
-                first = first.or(Some((old.sequence, old.sealed_at)));
+                since = since.or(Some(old.sealed_at));
                 last = Some(old);
             }
         }
@@ -56,7 +59,8 @@ impl Queue {
             let free = self.free_bytes().unwrap_or(0);
             return Err(QueueError::DiskReserve { path: self.path(), free, reserve: self.limits.disk_reserve });
         }
-        if let (Some((first, since)), Some(last)) = (first, last) {
+        if let (Some(since), Some(last)) = (since, last) {
+            let first = self.state.acknowledged + 1;
             let cause = if starved > over {
                 "disk reserve"
             } else if over > 0 {
@@ -70,6 +74,7 @@ impl Queue {
             record.last_block_hash = Some(last.hash);
             tracing::error!(first, last = last.sequence, cause, "blocks were evicted unsent");
             room.records.push(record);
+            room.since = Some(since);
         }
         Ok(room)
     }

@@ -1,5 +1,6 @@
 //! The configuration: every problem at once, each with its place.
 
+use agent::command::{self, Format};
 use agent::config::{Lang, ProblemKind, parse};
 
 const EXAMPLE: &str = include_str!("../../agent.example.toml");
@@ -115,4 +116,29 @@ fn a_word_order_is_never_guessed_and_plaintext_never_silent() {
 fn a_tag_in_a_forbidden_range_is_refused() {
     assert!(lines(&with("address = 101", "address = 199"))[0].contains("outside the forbidden range 200 to 299"));
     parse(&with("address = 101", "address = 198"), "agent.toml").unwrap();
+}
+
+#[test]
+fn bad_input_94_check_refuses_a_key_that_others_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let seed = directory.path().join("seed");
+    let text = format!(
+        "schema = 1\n[agent]\nsite = \"site-1\"\nid = \"agent-1\"\nstate_dir = \"{}\"\nkey_seed_file = \"{}\"\n{}",
+        directory.path().join("state").display(),
+        seed.display(),
+        super::support::modbus("device", 502, "m/value"),
+    );
+    let config = super::support::parse(&text);
+    let check = || command::check(&config, Format::Text, Lang::En);
+    std::fs::write(&seed, "07".repeat(32)).unwrap();
+    std::fs::set_permissions(&seed, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = check();
+    assert_eq!(refused.code, 78);
+    assert!(refused.text.contains("mode 644") && refused.text.contains("chmod 600"), "{}", refused.text);
+    std::fs::set_permissions(&seed, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(check().code, 0);
+    std::fs::write(&seed, "07").unwrap();
+    assert_eq!(check().code, 78, "it is no seed");
+    assert!(!directory.path().join("state").exists(), "looking makes nothing");
 }

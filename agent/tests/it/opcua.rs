@@ -121,6 +121,7 @@ async fn values_come_with_the_servers_times_and_every_block_stands_alone() {
     }
     until_count(&running, 40).await;
     running.end().await;
+    assert!(state.path().join("opcua/trusted").is_dir(), "the client keeps its folders where the agent keeps its own");
     let blocks = blocks(state.path(), &config);
     let rows = event_rows(&blocks);
     let times: Vec<i64> = rows.iter().map(|r| r.source_time.unwrap() / SECOND).collect();

@@ -51,14 +51,19 @@ fn ack(config: &Config, contiguous: u64) -> Ack {
     }
 }
 
-/// The next block on the wire, its signature checked.
-async fn next_block(broker: &mut Broker, config: &Config) -> (Header, Hash) {
+/// The bytes of the next block on the wire.
+async fn next_bytes(broker: &mut Broker, config: &Config) -> Vec<u8> {
     let topic = topic(config, Channel::Block);
     let bytes = broker.until(|seen| match seen {
         Seen::Publish { topic: found, payload, retain: false } if found == topic => Some(payload),
         _ => None,
     });
-    let bytes = bytes.await;
+    bytes.await
+}
+
+/// The next block on the wire, its signature checked.
+async fn next_block(broker: &mut Broker, config: &Config) -> (Header, Hash) {
+    let bytes = next_bytes(broker, config).await;
     let opened = block::open(&bytes, &Limits::default()).unwrap();
     opened.verify(&agent::identity::demo_key(&config.site, &config.agent).public()).unwrap();
     (opened.header.clone(), opened.hash)
@@ -155,11 +160,17 @@ async fn a_refused_block_is_parked_and_the_next_block_says_so() {
     let (mut broker, device, state) = (Broker::start().await, device().await, tempfile::tempdir().unwrap());
     let config = config(state.path(), &broker, &device);
     let running = start(config.clone()).await;
-    let (_, hash) = next_block(&mut broker, &config).await;
-    let refused = vec![Refused { sequence: 1, reason: "too big".to_owned() }];
+    let bytes = next_bytes(&mut broker, &config).await;
+    let hash = block::open(&bytes, &Limits::default()).unwrap().hash;
+    // Somebody else's bytes under our name are refused too: that changes nothing.
+    let reason = format!("forged; bytes sha256:{}", Hash::of(b"forged"));
+    let refused = vec![Refused { sequence: 1, reason }];
+    broker.send(&topic(&config, Channel::Ack), Ack { refused, ..ack(&config, 0) }.encode(&collector_key()));
+    let reason = format!("too big; bytes sha256:{}", Hash::of(&bytes));
+    let refused = vec![Refused { sequence: 1, reason: reason.clone() }];
     broker.send(&topic(&config, Channel::Ack), Ack { refused, ..ack(&config, 0) }.encode(&collector_key()));
     let (header, gap) = block_with(&mut broker, &config, GapKind::Refused).await;
-    assert_eq!((gap.sequences, gap.last_block_hash, gap.detail.as_str()), (Some((1, 1)), Some(hash), "too big"));
+    assert_eq!((gap.sequences, gap.last_block_hash, gap.detail.as_str()), (Some((1, 1)), Some(hash), reason.as_str()));
     broker.send(&topic(&config, Channel::Ack), ack(&config, header.sequence).encode(&collector_key()));
     acknowledged(&running, header.sequence).await;
     broker.cut();
@@ -168,7 +179,7 @@ async fn a_refused_block_is_parked_and_the_next_block_says_so() {
     let (mut queue, _) =
         agent::queue::Queue::open(state.path(), config.queue.clone(), Timestamp::from_secs(0)).unwrap();
     let line = queue.lines(1).unwrap().remove(0);
-    assert_eq!((line.sequence, line.parked.as_deref()), (1, Some("too big")), "it is kept");
+    assert_eq!((line.sequence, line.parked.as_deref()), (1, Some(reason.as_str())), "it is kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use agent::config::QueueLimits;
-use agent::queue::blocks::{Link, Sealing};
+use agent::queue::blocks::{Link, Parking, Sealing};
 use agent::queue::{Queue, QueueError};
 use proptest::prelude::*;
 use shopfloor::hash::Hash;
@@ -68,6 +68,12 @@ fn header(queue: &mut Queue, sequence: u64) -> Header {
     block::open(&bytes, &Limits::default()).unwrap().header.clone()
 }
 
+/// The reason by which the collector refuses these bytes, or those of the block in the queue.
+fn refusal(queue: &mut Queue, sequence: u64) -> String {
+    let bytes = queue.block(sequence).unwrap().unwrap_or_default();
+    format!("too big; bytes sha256:{}", Hash::of(&bytes))
+}
+
 fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -126,7 +132,9 @@ proptest! {
                 Step::Park(part) => {
                     let sequence = sealed * u64::from(part) / 255;
                     let known = sequence > acknowledged && !parked.contains(&sequence);
-                    prop_assert_eq!(queue.park(sequence, "too big").unwrap(), known);
+                    let reason = refusal(&mut queue, sequence);
+                    let expected = if known { Parking::Parked } else { Parking::Absent };
+                    prop_assert_eq!(queue.park(sequence, &reason).unwrap(), expected);
                     if known {
                         parked.push(sequence);
                     }
@@ -185,12 +193,100 @@ fn a_parked_block_goes_in_its_turn_and_is_not_recorded_twice() {
     let limits = QueueLimits { age: HOUR, ..LIMITS };
     let (mut queue, _) = Queue::open(directory.path(), limits, at(0)).unwrap();
     seal(&mut queue, 1, None, at(0));
-    assert!(queue.park(1, "too big").unwrap());
+    let reason = refusal(&mut queue, 1);
+    assert_eq!(queue.park(1, &reason).unwrap(), Parking::Parked);
     seal(&mut queue, 2, None, at(10));
     assert_eq!(header(&mut queue, 2).gaps[0].kind, GapKind::Refused);
     seal(&mut queue, 3, None, at(3605));
     assert_eq!(header(&mut queue, 3).gaps, []);
     assert_eq!(queue.lines(10).unwrap().iter().map(|line| line.sequence).collect::<Vec<_>>(), [2, 3]);
+}
+
+#[test]
+fn a_record_that_is_evicted_itself_is_restated_by_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits = QueueLimits { age: HOUR, ..LIMITS };
+    let (mut queue, _) = Queue::open(directory.path(), limits.clone(), at(0)).unwrap();
+    seal(&mut queue, 1, None, at(0));
+    queue.acknowledge(1, 1, "log").unwrap();
+    seal(&mut queue, 2, None, at(10));
+    // Block 3 says that 2 is gone, block 4 that 3 is; the collector sees only block 4.
+    assert_eq!(seal(&mut queue, 3, None, at(4000)), 3);
+    assert_eq!(header(&mut queue, 3).gaps[0].sequences, Some((2, 2)));
+    drop(queue);
+    let (mut queue, _) = Queue::open(directory.path(), limits, at(4001)).unwrap();
+    assert_eq!(seal(&mut queue, 4, None, at(8000)), 4);
+    let gap = header(&mut queue, 4).gaps.remove(0);
+    assert_eq!((gap.kind, gap.sequences), (GapKind::Evicted, Some((2, 3))));
+    assert_eq!(gap.interval, Interval::new(at(10), at(4000)), "the time of both");
+    // Once the end has passed them, the next eviction speaks of its own time only.
+    queue.acknowledge(4, 2, "log").unwrap();
+    seal(&mut queue, 5, None, at(9000));
+    seal(&mut queue, 6, None, at(13000));
+    let gap = header(&mut queue, 6).gaps.remove(0);
+    assert_eq!((gap.sequences, gap.interval), (Some((5, 5)), Interval::new(at(9000), at(9000))));
+}
+
+#[test]
+fn a_parked_block_hands_its_own_gap_records_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut queue = open(directory.path());
+    let down = agent::queue::gap(GapKind::AgentDown, None, Interval::new(at(1), at(2)), "");
+    queue.add_gap(&down).unwrap();
+    seal(&mut queue, 1, None, at(3));
+    assert_eq!(header(&mut queue, 1).gaps, std::slice::from_ref(&down));
+    let reason = refusal(&mut queue, 1);
+    assert_eq!(queue.park(1, &reason).unwrap(), Parking::Parked);
+    seal(&mut queue, 2, None, at(4));
+    let gaps = header(&mut queue, 2).gaps;
+    assert_eq!((gaps.len(), &gaps[0], gaps[1].kind), (2, &down, GapKind::Refused));
+}
+
+#[test]
+fn a_refusal_of_other_bytes_parks_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut queue = open(directory.path());
+    seal(&mut queue, 1, None, at(0));
+    for reason in [format!("forged; bytes sha256:{}", Hash::of(b"forged")), "too big".to_owned()] {
+        assert_eq!(queue.park(1, &reason).unwrap(), Parking::NotOurs, "{reason}");
+    }
+    assert_eq!(queue.next_from(0).unwrap().map(|(s, _)| s), Some(1));
+    seal(&mut queue, 2, None, at(1));
+    assert_eq!(header(&mut queue, 2).gaps, []);
+}
+
+#[test]
+fn a_restored_record_names_the_hash_of_the_acknowledged_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut queue = open(directory.path());
+    for batch in 1..=3 {
+        seal(&mut queue, batch, None, at(0));
+    }
+    let hash = block::open(&queue.block(2).unwrap().unwrap(), &Limits::default()).unwrap().hash;
+    queue.acknowledge(2, 1, "log").unwrap();
+    drop(queue);
+    let mut queue = open(directory.path());
+    queue.restored(1, 2).unwrap();
+    queue.restored(1, 1).unwrap();
+    seal(&mut queue, 4, None, at(1));
+    let gaps = header(&mut queue, 4).gaps;
+    assert_eq!(gaps.iter().map(|g| g.last_block_hash).collect::<Vec<_>>(), [Some(hash), None]);
+}
+
+#[test]
+fn a_queue_of_schema_1_is_brought_up_to_date_and_keeps_its_blocks() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut queue = open(directory.path());
+    seal(&mut queue, 1, None, at(0));
+    drop(queue);
+    let old = rusqlite::Connection::open(directory.path().join("queue.db")).unwrap();
+    let back = "ALTER TABLE state DROP COLUMN acknowledged_hash; ALTER TABLE state DROP COLUMN evicted_since;
+                PRAGMA user_version = 1;";
+    old.execute_batch(back).unwrap();
+    drop(old);
+    let mut queue = open(directory.path());
+    assert_eq!(queue.next_from(0).unwrap().map(|(s, _)| s), Some(1));
+    assert_eq!(seal(&mut queue, 2, None, at(1)), 2);
 }
 
 #[test]

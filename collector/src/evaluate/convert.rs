@@ -104,7 +104,7 @@ fn elements(times: &Times) -> Vec<Element> {
     let production =
         if times.production == times.leaf(Leaf::Run) { of(&[Leaf::Run]) } else { Bounds::exact(times.production) };
     vec![
-        element("PBT", "计划忙碌时间", "Planned busy time", times.planned_busy, Bounds::exact(times.planned_busy)),
+        element("PBT", "计划生产时间", "Planned busy time", times.planned_busy, Bounds::exact(times.planned_busy)),
         element("APT", "实际生产时间", "Actual production time", times.production, production),
         element("AUST", "实际换型时间", "Actual unit setup time", times.setup, of(&[Leaf::Setup])),
         element(

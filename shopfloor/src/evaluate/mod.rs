@@ -191,7 +191,7 @@ fn equipment(tags: &Tags<'_>, evaluated: Interval, remarks: &mut Vec<Remark>) ->
             remarks,
             Remark::new(
                 "state-not-measured",
-                format!("没有点位承担“{needed}”角色,设备状态无法得知"),
+                format!("没有点位承担“{needed}”角色，设备状态无法得知"),
                 format!("no tag plays the role `{needed}`, so the state is not known"),
             ),
         );
@@ -207,7 +207,7 @@ fn equipment(tags: &Tags<'_>, evaluated: Interval, remarks: &mut Vec<Remark>) ->
                 remarks,
                 Remark::new(
                     "unknown-state-code",
-                    format!("状态码 {code} 不在状态规则“{}”中,该段时间按数据缺失处理", rule.id),
+                    format!("状态码 {code} 不在状态规则“{}”中，该段时间按数据缺失处理", rule.id),
                     format!("state code {code} is not in state rule `{}`; its time is Unknown", rule.id),
                 ),
             );
@@ -254,7 +254,7 @@ fn notice(
             remarks,
             Remark::new(
                 "low-coverage",
-                "数据覆盖率低于要求,数值不可核验,请看上下限",
+                "数据覆盖率低于要求，数值不可核验，请看上下限",
                 "coverage is below the minimum: the figures cannot be verified, see their bounds",
             ),
         );
@@ -264,17 +264,18 @@ fn notice(
             remarks,
             Remark::new(
                 "production-outside-plan",
-                "计划时间之外(休息、非班次、节假日或计划维护)有生产,计入实际生产时间",
+                "计划时间之外(休息、非班次、节假日或计划维护)有生产，计入实际生产时间",
                 "there was production outside planned time (break, off shift, holiday, planned maintenance); it counts",
             ),
         );
     }
-    if effectiveness.point.is_some_and(|point| point.value() > Rational::ONE) {
+    // The low bound: where much is unknown, the point alone proves nothing about the planned run time.
+    if effectiveness.low.is_some_and(|low| low.value() > Rational::ONE) {
         note(
             remarks,
             Remark::new(
                 "effectiveness-above-one",
-                "性能率大于 1:单件计划时间可能偏长,请核对",
+                "性能率大于 1:单件计划时间可能偏长，请核对",
                 "effectiveness is above 1: the planned run time looks too long",
             ),
         );

@@ -174,7 +174,7 @@ fn missing(product: Option<&ProductId>) -> Remark {
     };
     Remark::new(
         "no-planned-run-time",
-        format!("{zh}没有有效的单件计划时间,性能率与 OEE 无法计算"),
+        format!("{zh}没有有效的单件计划时间，性能率与 OEE 无法计算"),
         format!("no planned run time per item is in force for {en}, so effectiveness and OEE are not defined"),
     )
 }
@@ -183,7 +183,7 @@ fn not_positive(cycle: &IdealCycle) -> Remark {
     let product = cycle.product.as_ref().map_or("*", |product| product.as_str());
     Remark::new(
         "planned-run-time-not-positive",
-        format!("产品 {product} 的单件计划时间为零或负数,性能率与 OEE 无法计算"),
+        format!("产品 {product} 的单件计划时间为零或负数，性能率与 OEE 无法计算"),
         format!(
             "the planned run time per item of product {product} is zero or negative, so effectiveness and OEE are refused"
         ),

@@ -37,7 +37,7 @@ pub fn measure(plant: &Plant, tags: &Tags<'_>, interval: Interval, remarks: &mut
     let no_scrap = || {
         Err(not_measured(
             "quality-not-measured",
-            "没有不良品计数,合格品率未测量",
+            "没有不良品计数，合格品率未测量",
             "quality not measured: no tag counts scrap",
         ))
     };
@@ -219,7 +219,7 @@ fn good(all: &Count, scrap: &Count, remarks: &mut Vec<Remark>) -> Option<Count> 
             remarks,
             Remark::new(
                 "scrap-exceeds-produced",
-                "不良品数大于产量,请核对两个计数器",
+                "不良品数大于产量，请核对两个计数器",
                 "more scrap than produced pieces: check the two counters",
             ),
         );

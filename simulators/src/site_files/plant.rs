@@ -195,7 +195,7 @@ fn counter(out: &mut String, machine: &Machine, point: &Point) {
         }
         Some(Role::Energy) => {
             // The tag is in kWh and the meter counts hundredths, so it starts again at a hundredth of its steps.
-            line!(out, "\n[work_unit.counter.energy]\nunit = \"kWh\"");
+            line!(out, "\n[work_unit.counter.energy]\nunit = \"kWh\"\nresolution = \"0.01\"");
             line!(out, "modulus = \"{}.{:02}\"", steps / 100, steps % 100);
             line!(out, "maximum_rate = {{ amount = \"{}\", per = \"1000h\" }}", 2 * spec.power.run);
         }

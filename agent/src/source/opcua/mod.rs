@@ -11,6 +11,7 @@ mod map;
 mod subscription;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ pub struct OpcUa {
     settings: config::OpcUa,
     groups: Vec<(u16, Vec<usize>)>,
     reconnect_max: Duration,
+    certificates: PathBuf,
     recorder: Recorder,
     metrics: Metrics,
 }
@@ -88,16 +90,18 @@ struct Connection {
 }
 
 impl OpcUa {
-    /// A source that subscribes `groups`: the group of the register map and its tags by index.
+    /// A source that subscribes `groups`: the group of the register map and its tags by index. The client makes
+    /// its folders for certificates in `certificates`.
     pub fn new(
         name: String,
         settings: config::OpcUa,
         groups: Vec<(u16, Vec<usize>)>,
         reconnect_max: Duration,
+        certificates: PathBuf,
         recorder: Recorder,
         metrics: Metrics,
     ) -> Self {
-        Self { name, settings, groups, reconnect_max, recorder, metrics }
+        Self { name, settings, groups, reconnect_max, certificates, recorder, metrics }
     }
 
     /// Subscribes until `stop`.
@@ -164,6 +168,7 @@ impl OpcUa {
             .application_uri("urn:plumbline:agent")
             .product_uri("urn:plumbline:agent")
             .session_name(format!("plumbline-agent {}", self.name))
+            .pki_dir(&self.certificates)
             .create_sample_keypair(false)
             .trust_server_certs(false)
             .verify_server_certs(true)

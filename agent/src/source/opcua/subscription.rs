@@ -70,7 +70,9 @@ impl Watched {
 
     /// Takes a message in that was sent again on request.
     pub fn republished(&self, message: NotificationMessage) {
-        self.lock().rows(message);
+        let mut state = self.lock();
+        let observed = state.wait.now().as_nanos();
+        state.rows(message, observed);
     }
 
     /// Every tag becomes Bad right after the life sign `since`, or the newest: nothing is known of it from then on.
@@ -96,19 +98,23 @@ fn bad_row(status: StatusCode, observed_time: i64) -> EventRow {
 
 impl OnSubscriptionNotificationCore for Watched {
     fn on_subscription_notification(&mut self, message: NotificationMessage, _: MonitoredItemMap<'_>) {
-        let mut state = self.lock();
-        state.last_activity = Instant::now();
-        let carries = message.notification_data.as_ref().is_some_and(|data| !data.is_empty());
-        tracing::trace!(group = state.group, sequence = message.sequence_number, carries, "message");
-        state.follow(message.sequence_number, carries);
-        let at = state.wait.now().as_nanos();
-        let group = state.group;
-        state.rows(message);
-        state.recorder.push(Reading::Life { group, at });
+        self.lock().message(message);
     }
 }
 
 impl State {
+    /// Takes in what one publish response carried: its rows, if any, and the life sign that it is.
+    fn message(&mut self, message: NotificationMessage) {
+        self.last_activity = Instant::now();
+        let carries = message.notification_data.as_ref().is_some_and(|data| !data.is_empty());
+        tracing::trace!(group = self.group, sequence = message.sequence_number, carries, "message");
+        self.follow(message.sequence_number, carries);
+        // One instant for both: a life sign before its own rows would bring back the values that they replace.
+        let at = self.wait.now().as_nanos();
+        self.rows(message, at);
+        self.recorder.push(Reading::Life { group: self.group, at });
+    }
+
     /// Sequence numbers rise by one with each message that carries something; a keep-alive names the next one. A
     /// number that was there before means that the client had to make the subscription anew (the server was started
     /// again, or had dropped it): what the old one would have said is lost.
@@ -135,8 +141,7 @@ impl State {
         self.recorder.push(Reading::Events { group: self.group, rows });
     }
 
-    fn rows(&mut self, message: NotificationMessage) {
-        let observed = self.wait.now().as_nanos();
+    fn rows(&mut self, message: NotificationMessage, observed: i64) {
         let mut rows = Vec::new();
         for data in message.notification_data.into_iter().flatten() {
             if let Some(change) = data.inner_as::<DataChangeNotification>() {
@@ -169,4 +174,66 @@ fn next(sequence: u32) -> u32 {
 
 fn previous(sequence: u32) -> u32 {
     if sequence <= 1 { u32::MAX } else { sequence - 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use opcua::types::{DataValue, ExtensionObject, MonitoredItemNotification};
+    use shopfloor::time::{Clock, Pending, Timestamp, Worker};
+
+    use super::*;
+    use crate::batcher::{Batcher, Layout};
+    use crate::live::Live;
+    use crate::metrics::Metrics;
+
+    /// A clock that goes on by a nanosecond whenever it is looked at.
+    struct Ticking(AtomicI64);
+
+    impl Clock for Ticking {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_nanos(self.0.fetch_add(1, Ordering::Relaxed))
+        }
+
+        fn monotonic(&self) -> u64 {
+            0
+        }
+    }
+
+    impl Wait for Ticking {
+        fn until(&self, _: Timestamp) -> Pending<'static> {
+            Box::pin(std::future::pending())
+        }
+
+        fn worker(&self) -> Box<dyn Worker> {
+            crate::wait::RealTime::new().worker()
+        }
+    }
+
+    #[test]
+    fn a_life_sign_is_not_older_than_the_rows_of_the_same_response() {
+        let text = "schema = 1\n[agent]\nsite = \"site-1\"\nid = \"agent-1\"\nstate_dir = \"/unused\"\ndemo = true\n\
+                    [[source]]\nid = \"o\"\nprotocol = \"opc-ua\"\nendpoint = \"opc.tcp://127.0.0.1:4840/\"\n\
+                    insecure = true\n[[source.tag]]\nname = \"m/count\"\nnode = \"nsu=urn:x;s=a\"\ntype = \"i32\"\n\
+                    section = \"kpi\"\n";
+        let config = crate::config::parse(text, "agent.toml").unwrap();
+        let map = crate::source::assemble(&config).map;
+        let live = Live::new(Arc::clone(&map));
+        let batcher = Batcher::new(Layout::of(&map), config.recording.clone(), Timestamp::from_secs(0));
+        let metrics = Metrics::new(prometheus::Registry::new()).unwrap();
+        let recorder = Recorder::new(batcher, &map, live.clone(), metrics);
+        let (signals, _listener) = mpsc::unbounded_channel();
+        let wait = Arc::new(Ticking(AtomicI64::new(1000)));
+        let watched = Watched::new(0, vec![DataType::I32], wait, recorder.clone(), signals);
+
+        let item = MonitoredItemNotification { client_handle: 1, value: DataValue::new_now(7) };
+        let change = DataChangeNotification { monitored_items: Some(vec![item]), diagnostic_infos: None };
+        let notification_data = Some(vec![ExtensionObject::from_message(change)]);
+        let message = NotificationMessage { sequence_number: 1, notification_data, ..Default::default() };
+        watched.lock().message(message);
+
+        let row = live.at(0).expect("the row was taken").observed_time.as_nanos();
+        assert!(recorder.newest_life(0).expect("an answer is a life sign") >= row);
+    }
 }

@@ -62,7 +62,7 @@ pub async fn timeline(
 
 fn planned(span: &PlannedSpan) -> Planned {
     let (kind, zh, en) = match span.kind {
-        PlannedKind::Busy => ("planned-busy", "计划忙碌", "planned busy"),
+        PlannedKind::Busy => ("planned-busy", "计划生产", "planned busy"),
         PlannedKind::Break => ("break", "休息", "break"),
         PlannedKind::Maintenance => ("planned-maintenance", "计划维护", "planned maintenance"),
         PlannedKind::Off => ("off", "非班次时间", "off shift"),

@@ -167,6 +167,9 @@ fn counter(table: &Table<'_, '_>, role: Role) -> CounterPolicy {
         let unit = table.need("unit", expected).then(|| table.parsed("unit", expected, kwh)).flatten();
         per_increment = unit.and_then(|(unit, _)| per_increment.checked_mul(unit)).unwrap_or(per_increment);
     }
+    // A counter of pieces steps by one; a meter that shows hundredths says so.
+    let resolution = number("resolution", "a number above zero such as 0.01").unwrap_or(Rational::ONE);
+    let resolution = resolution.checked_mul(per_increment).unwrap_or(per_increment);
     let maximum_rate = table.table("maximum_rate").and_then(|table| {
         let amount = table.need("amount", "how many").then(|| table.parsed("amount", "a number above zero", positive));
         let per = table
@@ -181,7 +184,7 @@ fn counter(table: &Table<'_, '_>, role: Role) -> CounterPolicy {
         rate
     });
     let reset = table.parsed("reset", "never, shift, order or operator", reset).map(|(reset, _)| reset);
-    CounterPolicy { modulus, per_increment, maximum_rate, reset: reset.unwrap_or_default() }
+    CounterPolicy { modulus, per_increment, resolution, maximum_rate, reset: reset.unwrap_or_default() }
 }
 
 fn kwh(unit: &str) -> Option<Rational> {
@@ -234,13 +237,13 @@ fn notice(unit: &WorkUnit) -> Vec<Remark> {
         return remarks;
     }
     if unit.bindings.is_empty() {
-        let zh = format!("设备 {id} 有点位角色,但没有绑定采集代理");
+        let zh = format!("设备 {id} 有点位角色，但没有绑定采集代理");
         remarks.push(Remark::new("no-binding", zh, format!("work unit {id} has roles but no [[work_unit.binding]]")));
     }
     if unit.roles.contains_key(&Role::Produced) && unit.ideal_cycles.is_empty() {
         remarks.push(Remark::new(
             "no-planned-run-time",
-            format!("设备 {id} 没有单件计划时间,性能率与 OEE 将无法计算"),
+            format!("设备 {id} 没有单件计划时间，性能率与 OEE 将无法计算"),
             format!("work unit {id} has no [[work_unit.ideal_cycle]]: effectiveness and OEE will be refused"),
         ));
     }
@@ -248,7 +251,7 @@ fn notice(unit: &WorkUnit) -> Vec<Remark> {
         let product = cycle.product.as_ref().map_or("*", |product| product.as_str());
         remarks.push(Remark::new(
             "planned-run-time-not-positive",
-            format!("设备 {id} 产品 {product} 的单件计划时间为零或负数,性能率与 OEE 将无法计算"),
+            format!("设备 {id} 产品 {product} 的单件计划时间为零或负数，性能率与 OEE 将无法计算"),
             format!("work unit {id}, product {product}: the planned run time per item is zero or negative; effectiveness and OEE will be refused"),
         ));
     }

@@ -19,7 +19,7 @@ use shopfloor::wire::control::{Ack, Birth};
 use shopfloor::wire::header::{ClockState, FORMAT, Header, Marks};
 use shopfloor::wire::sign::{PublicKey, SecretKey};
 use shopfloor::wire::topic::{Channel, Topic};
-use simulators::registers::{RegisterBank as _, WordArea, WorldRegisters};
+use simulators::registers::{RegisterBank, WordArea};
 
 use super::child::Part;
 use super::mqtt::{self, Receiver};
@@ -95,7 +95,7 @@ struct Signals {
     assembly: Assembly,
     units: Vec<u8>,
     layout: Layout,
-    bank: WorldRegisters,
+    bank: Arc<dyn RegisterBank>,
     /// The scenario's first instant.
     world: Timestamp,
     /// The first scan: such that the last block ends now.
@@ -111,7 +111,7 @@ impl Signals {
         };
         let assembly = assemble(&config);
         let world = site.start;
-        let bank = WorldRegisters::new(std::sync::Arc::new(site::world(site.seed, world)?), site::SERVER);
+        let bank = site::bank(site::world(site.seed, world)?, site.devices);
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let start = Timestamp::from_secs(i64::try_from(now.saturating_sub(blocks * SCANS))?);
         let (units, layout) = (config.sources.iter().map(unit).collect(), Layout::of(&assembly.map));

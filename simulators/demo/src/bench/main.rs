@@ -10,6 +10,7 @@ mod flat_out;
 mod floor;
 mod mqtt;
 mod paced;
+mod plc;
 mod report;
 mod roles;
 mod site;
@@ -29,6 +30,9 @@ struct Arguments {
     /// How many times faster than one scan a second the device, its clock and the agent run: 1, 2, 5 or 10
     #[arg(long, default_value_t = 10)]
     pace: u32,
+    /// Behind how many devices the 100 tags are: 1 controller, or 10 cells with a unit id and a connection each
+    #[arg(long, default_value_t = 1)]
+    devices: u8,
     /// Blocks of 1000 samples that the collector takes in flat out
     #[arg(long, default_value_t = 2000)]
     blocks: u64,
@@ -64,13 +68,14 @@ fn run(arguments: Arguments) -> Result<bool> {
         return Ok(true);
     }
     ensure!([1, 2, 5, 10].contains(&arguments.pace), "--pace is 1, 2, 5 or 10, not {}", arguments.pace);
+    ensure!([1, 10].contains(&arguments.devices), "--devices is 1 or 10, not {}", arguments.devices);
     ensure!((5..=3600).contains(&arguments.seconds), "--seconds is 5 to 3600, not {}", arguments.seconds);
     ensure!((10..=16_000).contains(&arguments.blocks), "--blocks is 10 to 16000, not {}", arguments.blocks);
     ensure!((1..=150).contains(&arguments.window), "--window is 1 to 150, not {}", arguments.window);
-    let site = site::Site::new(arguments.seed, arguments.pace);
+    let site = site::Site::new(arguments.seed, arguments.pace, arguments.devices);
     let paced = paced::measure(&site, arguments.seconds)?;
     let flat_out = flat_out::measure(&site, arguments.blocks, arguments.window)?;
-    let report = report::Report::new(&paced, &flat_out);
+    let report = report::Report::new(&site, &paced, &flat_out);
     report.print(arguments.json)?;
     Ok(report.passed())
 }

@@ -71,7 +71,9 @@ impl Parts {
         let filter = Topic::filter(None, Channel::Block);
         let subscribe = Part::start(&["subscribe", "--broker", &address, "--filter", &filter])?;
         let (seed, start, pace) = (site.seed.to_string(), site.start.as_nanos().to_string(), site.pace.to_string());
-        let device = Part::start(&["device", "--seed", &seed, "--start", &start, "--pace", &pace])?;
+        let devices = site.devices.to_string();
+        let device =
+            Part::start(&["device", "--seed", &seed, "--start", &start, "--pace", &pace, "--devices", &devices])?;
         let north = North { broker: &address, collector_key: collector.said(0)? };
         let path = folder.join("agent.toml");
         std::fs::write(&path, site.agent_toml(agent_id, folder, device.said(0)?, &north)?)?;
@@ -122,7 +124,8 @@ pub fn measure(site: &Site, seconds: u64) -> Result<Paced> {
         let kept_up = read.abs_diff(due) <= due / 50 + 2 * TAGS;
         ensure!(kept_up, "no result: the {who} read {read} samples and not {due}; the machine is too busy");
     }
-    ensure!(wire.not_good == 0, "no result: {} samples are not Good", wire.not_good);
+    // On a machine that others use a scan can come too late for its turn; it is recorded as Bad and told below.
+    ensure!(wire.not_good * 100 <= wire.samples, "no result: {} samples are not Good", wire.not_good);
     let device = used[5] / 1_000_000 / seconds;
     ensure!(device <= 600, "no result: the simulated device was busy {device} ms in each second");
     Ok(Paced { pace: site.pace, seconds, samples, stored, used, agent_memory, wire })

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::flat_out::FlatOut;
 use super::paced::Paced;
-use super::site::{SCANS, TAGS};
+use super::site::{SCANS, Site, TAGS};
 
 /// CPU-seconds per million samples of the agent, at most.
 const AGENT: f64 = 2.0;
@@ -38,7 +38,7 @@ struct Figure {
 
 impl Report {
     /// Puts the figures of both phases together.
-    pub fn new(paced: &Paced, flat_out: &FlatOut) -> Self {
+    pub fn new(site: &Site, paced: &Paced, flat_out: &FlatOut) -> Self {
         let [agent, poll, collector, subscribe, broker, _device] = paced.used;
         let (read, stored, taken) = (paced.samples, paced.stored, flat_out.samples);
         let wire = &paced.wire;
@@ -55,12 +55,13 @@ impl Report {
             cpu("broker, flat out", flat_out.broker, taken),
             told("agent, of one core", "%", number(agent) / number(paced.seconds) / 1e7),
             told("agent, most memory", "MB", number(paced.agent_memory) / 1000.0),
+            told("samples not Good", "%", 100.0 * bytes(wire.not_good)),
             told("ingest, flat out", "samples/s", number(taken) / number(flat_out.wall) * 1e9),
         ];
         let run = format!(
-            "{} samples of {TAGS} tags in {} s at {} times 1 Hz, blocks of {SCANS} scans; \
+            "{} samples of {TAGS} tags of {} device(s) in {} s at {} times 1 Hz, blocks of {SCANS} scans; \
              {} blocks flat out, {} in flight",
-            paced.samples, paced.seconds, paced.pace, flat_out.blocks, flat_out.window
+            paced.samples, site.devices, paced.seconds, paced.pace, flat_out.blocks, flat_out.window
         );
         Self { run, figures }
     }

@@ -14,7 +14,7 @@ use collector::config::PACKET_BYTES_MAX;
 use shopfloor::time::Timestamp;
 use simulators::modbus_server::ModbusServer;
 use simulators::paced_clock::PacedClock;
-use simulators::registers::WorldRegisters;
+use simulators::registers::RegisterBank;
 use tokio_util::sync::CancellationToken;
 
 use super::{child, floor, site};
@@ -34,6 +34,9 @@ pub enum Role {
         /// Speed of its clock
         #[arg(long)]
         pace: u32,
+        /// 1 or 10
+        #[arg(long)]
+        devices: u8,
     },
     /// The MQTT broker
     #[command(hide = true)]
@@ -74,7 +77,11 @@ pub enum Role {
 /// Plays a role until standard input ends.
 pub fn play(role: Role) -> Result<()> {
     match role {
-        Role::Device { seed, start, pace } => runtime()?.block_on(device(seed, Timestamp::from_nanos(start), pace)),
+        Role::Device { seed, start, pace, devices } => {
+            let world = site::world(seed, Timestamp::from_nanos(start))?;
+            runtime()?
+                .block_on(device(site::bank(world, devices), PacedClock::from(Timestamp::from_nanos(start), pace)))
+        }
         Role::Broker => runtime()?.block_on(broker()),
         Role::Collector { config } => runtime()?.block_on(collector(&config)),
         Role::Agent { config } => runtime()?.block_on(agent(&config)),
@@ -94,10 +101,8 @@ async fn answering(ready: String, count: impl Fn() -> u64 + Send + 'static) -> R
     answered.await.context("answer the bench")?
 }
 
-async fn device(seed: u64, start: Timestamp, pace: u32) -> Result<()> {
-    let bank = WorldRegisters::new(Arc::new(site::world(seed, start)?), site::SERVER);
-    let clock = Arc::new(PacedClock::from(start, pace));
-    let server = ModbusServer::start(Arc::new(bank), clock).await.context("start the device")?;
+async fn device(bank: Arc<dyn RegisterBank>, clock: PacedClock) -> Result<()> {
+    let server = ModbusServer::start(bank, Arc::new(clock)).await.context("start the device")?;
     let counters = Arc::clone(server.counters());
     answering(server.addr().to_string(), move || counters.reads()).await?;
     server.stop().await;

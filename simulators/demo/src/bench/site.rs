@@ -2,6 +2,7 @@
 //! agent and collector are started with.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use demo::files::{CollectorFile, collector_toml, make_private};
@@ -9,10 +10,12 @@ use demo::keys;
 use shopfloor::id::{AgentId, SiteId};
 use shopfloor::time::{HOUR, Timestamp};
 use simulators::machine::World;
+use simulators::registers::{RegisterBank, WorldRegisters};
 use simulators::scenario::Scenario;
 use simulators::site_files::{AgentOptions, ServerAddress};
 
 use super::child::Part;
+use super::plc::{self, Plc};
 
 /// The scenario's one server.
 pub const SERVER: &str = "modbus-a";
@@ -27,6 +30,8 @@ pub struct Site {
     pub seed: u64,
     /// Seconds of the device in a second.
     pub pace: u32,
+    /// One controller with all tags, or ten devices with ten tags each.
+    pub devices: u8,
     /// The device's clock begins here: a shift begins.
     pub start: Timestamp,
 }
@@ -39,6 +44,12 @@ pub struct North<'a> {
     pub collector_key: &'a str,
 }
 
+/// The registers of one controller, or of the ten devices.
+pub fn bank(world: World, devices: u8) -> Arc<dyn RegisterBank> {
+    let world = Arc::new(world);
+    if devices == 1 { Arc::new(Plc::new(world)) } else { Arc::new(WorldRegisters::new(world, SERVER)) }
+}
+
 /// Two days of the scenario.
 pub fn world(seed: u64, start: Timestamp) -> Result<World> {
     let scenario = Scenario::builtin("hundred").context("the bench's scenario is built in")?;
@@ -47,8 +58,8 @@ pub fn world(seed: u64, start: Timestamp) -> Result<World> {
 
 impl Site {
     /// The site of a seed.
-    pub fn new(seed: u64, pace: u32) -> Self {
-        Self { seed, pace, start: Timestamp::from_secs(1_795_564_800) }
+    pub fn new(seed: u64, pace: u32, devices: u8) -> Self {
+        Self { seed, pace, devices, start: Timestamp::from_secs(1_795_564_800) }
     }
 
     /// The agent's configuration: scans and journal commits once a second and blocks every ten seconds, in the
@@ -61,8 +72,10 @@ impl Site {
         make_private(&seed_file)?;
         let second = 1000 / self.pace;
         let mut options = AgentOptions::new(id.clone(), state_dir.display().to_string());
-        options.servers.insert(SERVER.to_owned(), ServerAddress::Modbus(device.parse()?));
         options.scan = format!("{second}ms");
+        if self.devices > 1 {
+            options.servers.insert(SERVER.to_owned(), ServerAddress::Modbus(device.parse()?));
+        }
         options.publish = Some((format!("mqtt://{}", north.broker), north.collector_key.to_owned()));
         options.metrics = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
         options.agent_lines = vec![
@@ -71,7 +84,12 @@ impl Site {
             format!("block_interval = \"{}ms\"", u64::from(second) * SCANS),
             format!("journal_commit = \"{second}ms\""),
         ];
-        Ok(world(self.seed, self.start)?.agent_toml(&options))
+        let world = world(self.seed, self.start)?;
+        let mut text = world.agent_toml(&options);
+        if self.devices == 1 {
+            text += &plc::source_toml(&world, device.parse()?, &options.scan);
+        }
+        Ok(text)
     }
 
     /// Starts a collector that knows this agent and uses an external broker.
