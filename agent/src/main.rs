@@ -73,7 +73,8 @@ fn main() -> ExitCode {
             return say(&Answer { text: String::new(), code: 78 }, &format!("{}\n", errors.render(arguments.lang)));
         }
     };
-    let runtime = match tokio::runtime::Runtime::new() {
+    // One thread reads all equipment: its wake-ups are what an agent costs. Disk and publisher have threads of their own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return say(&Answer { text: String::new(), code: 74 }, &format!("starting threads: {error}\n")),
     };

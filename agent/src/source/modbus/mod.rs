@@ -88,10 +88,9 @@ impl Modbus {
             let at = at.as_nanos();
             self.recorder.push(bad(group, at, at, StatusCode::BAD_TIMEOUT));
         }
-        let request = wait.now();
+        let request = whole_micros(wait.now().as_nanos());
         let result = self.read(due.group, wait).await;
-        let response = wait.now().max(request).as_nanos();
-        let request = request.as_nanos();
+        let response = whole_micros(wait.now().as_nanos()).max(request);
         self.recorder.push(match result {
             Ok(words) => Reading::Scan { group, request, response, status: StatusCode::GOOD, words },
             Err(status) => bad(group, request, response, status),
@@ -158,6 +157,12 @@ impl Modbus {
     fn count_failure(&self, reason: &str) {
         self.metrics.read_failures.with_label_values(&[self.name.as_str(), reason]).inc();
     }
+}
+
+/// Times of a scan are kept to the microsecond: a line's jitter is a thousand times that, and digits below it would
+/// only fill blocks with noise.
+const fn whole_micros(nanos: i64) -> i64 {
+    nanos.div_euclid(1000) * 1000
 }
 
 fn bad(group: u16, request: i64, response: i64, status: StatusCode) -> Reading {

@@ -84,7 +84,7 @@ pub fn play(role: Role) -> Result<()> {
         }
         Role::Broker => runtime()?.block_on(broker()),
         Role::Collector { config } => runtime()?.block_on(collector(&config)),
-        Role::Agent { config } => runtime()?.block_on(agent(&config)),
+        Role::Agent { config } => agent_runtime()?.block_on(agent(&config)),
         Role::Poll { config } => floor::poll(&config),
         Role::Subscribe { broker, filter } => floor::subscribe(&broker, &filter),
     }
@@ -92,6 +92,11 @@ pub fn play(role: Role) -> Result<()> {
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().context("start threads")
+}
+
+/// The runtime that `plumbline-agent` has: one thread.
+fn agent_runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a thread")
 }
 
 /// Answers on a thread of its own, so that the part's threads do nothing but the part.
