@@ -117,7 +117,10 @@ fn start_demo() -> Result<(Child, String)> {
 pub fn bench(options: &[String]) -> Result<()> {
     let mut command = cargo(&["run", "--quiet", "--release", "--package", "demo", "--bin", "plumbline-bench", "--"]);
     command.args(options);
-    must(&mut command)
+    let paced = must(&mut command);
+    // The agent's work alone, in lock-step: the same per sample, without the wake-ups of a clock that runs.
+    must(&mut cargo(&["bench", "--quiet", "--package", "agent", "--bench", "cpu"]))?;
+    paced
 }
 
 /// The long form of the fault tests; hours, by hand.
