@@ -74,7 +74,9 @@ async fn day(seed: u64) {
     };
     let driven = drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.end.plus(HOUR), schedule);
     let starved = driven.await.unwrap();
-    println!("seed {seed}: lines that failed by themselves: {starved:?}");
+    // A line that was cut may lose values once more after the agent has found it again; no other line may.
+    println!("seed {seed}: lines that lost values while whole: {starved:?}");
+    assert!(starved.iter().all(|server| *server == bad_opcua), "seed {seed}: lines that nobody cut: {starved:?}");
     assert!(drained(&rig.agent, Duration::from_secs(60)).await, "the blocks were not acknowledged in 60 s");
 
     let (mut exact, mut bounded, mut problems) = (0, 0, Vec::new());
@@ -89,7 +91,7 @@ async fn day(seed: u64) {
         );
         let result = rig.get(&path).await;
         let server = &machine.spec().server;
-        if *server == bad_modbus || *server == bad_opcua || starved.contains(server) {
+        if *server == bad_modbus || *server == bad_opcua {
             inside(&truth, &result, &mut problems);
             bounded += 1;
         } else {
@@ -99,7 +101,7 @@ async fn day(seed: u64) {
     }
     println!("seed {seed}: {exact} work units exact, {bounded} within bounds");
     assert!(problems.is_empty(), "seed {seed}:\n{}", problems.join("\n"));
-    assert!(exact >= 2 && bounded >= 2);
+    assert!(exact >= 3 && bounded >= 2);
     rig.end().await;
 }
 
