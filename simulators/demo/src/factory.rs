@@ -137,17 +137,26 @@ pub async fn saw(agent: &Agent, name: &TagName, tick: i64, patience: Duration) -
     Ok(tokio::time::timeout(patience, reached).await.is_ok())
 }
 
-/// Waits until the collector has acknowledged every block of the agent; `false` after `patience`.
-pub async fn drained(agent: &Agent, patience: Duration) -> bool {
-    let deadline = tokio::time::Instant::now() + patience;
-    while tokio::time::Instant::now() < deadline {
+/// Waits until the collector has acknowledged every block of the agent; `Err` says how far it came when no further
+/// block was acknowledged for `patience`. A slow machine is waited for; a road that stands still is not.
+pub async fn drained(agent: &Agent, patience: Duration) -> Result<()> {
+    let (mut reached, mut since) = (None, tokio::time::Instant::now());
+    loop {
         let progress = agent.progress();
         if progress.acknowledged >= progress.sealed {
-            return true;
+            return Ok(());
         }
+        if reached != Some(progress.acknowledged) {
+            (reached, since) = (Some(progress.acknowledged), tokio::time::Instant::now());
+        }
+        anyhow::ensure!(
+            since.elapsed() < patience,
+            "{} of {} blocks acknowledged, and no further one for {patience:?}",
+            progress.acknowledged,
+            progress.sealed
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    false
 }
 
 /// Where a demo keeps everything.

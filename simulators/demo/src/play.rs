@@ -169,7 +169,7 @@ async fn fill(
         () = stop.cancelled() => {}
         result = drive(&site, &agent, &clock, &mut *driver, past_go, progress) => {
             result?;
-            anyhow::ensure!(drained(&agent, Duration::from_mins(2)).await, "the history was not acknowledged in 2 min");
+            drained(&agent, Duration::from_mins(2)).await.context("the history did not reach the collector")?;
         }
     }
     ended.cancel();

@@ -40,7 +40,7 @@ async fn report(with_outage: bool) -> Vec<Value> {
     let morning = Timestamp::from_secs(MIDNIGHT);
     let window = Interval::new(morning, morning.plus(24 * HOUR)).unwrap();
     drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.start, |_| {}).await.unwrap();
-    assert!(drained(&rig.agent, Duration::from_secs(30)).await);
+    drained(&rig.agent, Duration::from_mins(1)).await.unwrap();
     if with_outage {
         rig.broker_line.set(Fault::Refuse);
     }
@@ -54,7 +54,7 @@ async fn report(with_outage: bool) -> Vec<Value> {
     } else {
         drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.end.plus(HOUR), |_| {}).await.unwrap();
     }
-    assert!(drained(&rig.agent, Duration::from_secs(60)).await, "the backlog was not acknowledged in 60 s");
+    drained(&rig.agent, Duration::from_mins(1)).await.unwrap();
     let answers = answers(&rig, window).await;
     rig.end().await;
     answers

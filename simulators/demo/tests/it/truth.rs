@@ -77,7 +77,7 @@ async fn day(seed: u64) {
     // A line that was cut may lose values once more after the agent has found it again; no other line may.
     println!("seed {seed}: lines that lost values while whole: {starved:?}");
     assert!(starved.iter().all(|server| *server == bad_opcua), "seed {seed}: lines that nobody cut: {starved:?}");
-    assert!(drained(&rig.agent, Duration::from_secs(60)).await, "the blocks were not acknowledged in 60 s");
+    drained(&rig.agent, Duration::from_mins(1)).await.unwrap();
 
     let (mut exact, mut bounded, mut problems) = (0, 0, Vec::new());
     for machine in rig.world.machines() {
