@@ -1,11 +1,12 @@
 //! The edge agent: reads equipment, keeps what it read on disk, publishes it, never writes to equipment.
 //!
 //! The tasks and how they join. Each source is a task of its own and pushes readings into the `recorder`'s
-//! memory; the recorder commits them to the journal every second and turns the journal into signed blocks; the
-//! publisher takes blocks from the queue and gives them to the broker until the collector's own signed
-//! acknowledgement lets them go. Disk lies between recorder and publisher, so the network never holds up a scan.
-//! Stopping goes down the same road: sources first, then the recorder seals the rest, then the publisher says
-//! goodbye.
+//! memory; its writer commits them to the journal every second and turns them into signed blocks; the publisher takes
+//! blocks from the queue and gives them to the broker until the collector's own signed acknowledgement lets them go.
+//! Sources share the caller's threads. Writer and publisher share a thread of their own, which waits for the disk as
+//! long as it must (`north`): neither disk nor network ever holds up a scan, and what is sealed there is sent from
+//! there, without being handed over. Stopping goes down the same road: sources first, then the writer seals the rest,
+//! then the publisher says goodbye.
 
 pub mod backoff;
 pub mod batcher;
@@ -15,6 +16,7 @@ pub mod health;
 pub mod identity;
 pub mod live;
 pub mod metrics;
+mod north;
 pub mod publish;
 pub mod queue;
 pub mod recorder;
@@ -25,10 +27,9 @@ pub mod wait;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use shopfloor::register_map::{RegisterMap, RegisterMapError};
-use shopfloor::time::{Wait, Worker};
+use shopfloor::time::Wait;
 use shopfloor::wire::sign::PublicKey;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,7 @@ use crate::health::Health;
 use crate::identity::{IdentityError, StateDir};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::north::North;
 use crate::publish::Publisher;
 use crate::queue::{Queue, QueueError};
 use crate::recorder::{Recorder, SharedQueue, Writer};
@@ -47,9 +49,6 @@ use crate::seal::{Instants, ReadBy, Sealer};
 use crate::source::modbus::Modbus;
 use crate::source::opcua::OpcUa;
 use crate::source::{Assembly, Task};
-
-/// How long the publisher may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(3);
 
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +65,9 @@ pub enum AgentError {
     /// A metric could not be registered.
     #[error("registering metrics")]
     Metrics(#[from] prometheus::Error),
+    /// No thread could be started.
+    #[error("starting the thread that writes; are there too many threads?")]
+    Thread(#[source] std::io::Error),
     /// The address for /health is taken.
     #[error("listening on {address} for /health: {source}; choose another port in [metrics]")]
     Listen {
@@ -176,11 +178,12 @@ impl Agent {
             let (queue, sealed) = (Arc::clone(&queue), writer.sealed());
             Publisher::new(settings, identity, queue, map_bytes, read_by.config_hash, sealed, metrics.clone())
         });
-        let worker = wait.worker();
+        let north = North { writer, worker: wait.worker(), publisher, wait: Arc::clone(&wait), directory };
         let sources = start_sources(&config, assembly, &wait, &stop, &recorder, &metrics);
-        let road = Road { sources, writer, worker, publisher, health_stop, tasks, _directory: directory };
+        let north = north.start().map_err(AgentError::Thread)?;
+        let road = Road { sources, north, health_stop, tasks };
         let map = Arc::clone(live.map());
-        let finished = tokio::spawn(road.travel(wait, stop));
+        let finished = tokio::spawn(road.travel(stop));
         Ok(Self { live, map, public_key, progress, health_addr, finished })
     }
 
@@ -278,36 +281,17 @@ fn start_sources(
 /// The road of the readings, and the order in which it ends.
 struct Road {
     sources: TaskTracker,
-    writer: Writer,
-    worker: Box<dyn Worker>,
-    publisher: Option<Publisher>,
+    north: north::Running,
     health_stop: CancellationToken,
     tasks: TaskTracker,
-    _directory: StateDir,
 }
 
 impl Road {
-    async fn travel(self, wait: Arc<dyn Wait>, stop: CancellationToken) {
-        let (writer_stop, publisher_stop) = (CancellationToken::new(), CancellationToken::new());
-        let writing = tokio::spawn(self.writer.run(Arc::clone(&wait), self.worker, writer_stop.clone()));
-        // On a thread of its own, because it reads and writes the queue: a slow disk must not hold up a scan.
-        let (runtime, publisher_stopped) = (tokio::runtime::Handle::current(), publisher_stop.clone());
-        let publishing = self.publisher.map(|publisher| {
-            tokio::task::spawn_blocking(move || runtime.block_on(publisher.run(wait, publisher_stopped)))
-        });
+    async fn travel(self, stop: CancellationToken) {
         stop.cancelled().await;
         self.sources.close();
         self.sources.wait().await;
-        writer_stop.cancel();
-        if let Err(error) = writing.await {
-            tracing::error!(%error, "the recorder ended abnormally");
-        }
-        publisher_stop.cancel();
-        if let Some(mut publishing) = publishing
-            && tokio::time::timeout(GOODBYE, &mut publishing).await.is_err()
-        {
-            tracing::warn!("the broker did not take the goodbye in time; its last will says it");
-        }
+        self.north.stop().await;
         self.health_stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

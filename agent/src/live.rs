@@ -1,11 +1,12 @@
 //! The newest reading of every tag, for health pages and for the driver of a lock-step clock.
 //!
-//! One lock, no map: readings are kept by index of the register map and decoded only when asked for.
+//! One lock, no map: readings are kept by index of the register map, a scan as the words it came with, and decoded
+//! only when asked for.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use shopfloor::id::TagName;
-use shopfloor::register_map::{self, RegisterMap};
+use shopfloor::register_map::{self, RegisterMap, TagEntry};
 use shopfloor::sample::{StatusCode, Value};
 use shopfloor::time::Timestamp;
 use shopfloor::wire::section::{EventRow, Raw};
@@ -35,18 +36,44 @@ struct Newest {
     request_time: Option<i64>,
 }
 
+/// The newest scan of one group: a value for each of its tags, or none if it is Bad.
+#[derive(Debug, Clone)]
+struct NewestScan {
+    request: i64,
+    response: i64,
+    status: StatusCode,
+    words: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Table {
+    /// By group.
+    scans: Vec<Option<NewestScan>>,
+    /// By tag, of notifications.
+    events: Vec<Option<Newest>>,
+}
+
 /// A view that can be cloned and kept.
 #[derive(Debug, Clone)]
 pub struct Live {
     map: Arc<RegisterMap>,
-    newest: Arc<Mutex<Vec<Option<Newest>>>>,
+    /// Column of each tag within its group.
+    columns: Arc<Vec<usize>>,
+    newest: Arc<Mutex<Table>>,
     readings: Arc<watch::Sender<u64>>,
 }
 
 impl Live {
     pub(crate) fn new(map: Arc<RegisterMap>) -> Self {
-        let newest = Arc::new(Mutex::new(vec![None; map.tags.len()]));
-        Self { map, newest, readings: Arc::new(watch::Sender::new(0)) }
+        let mut wide = vec![0; map.groups.len()];
+        let column = |tag: &TagEntry| {
+            let column = wide[usize::from(tag.group)];
+            wide[usize::from(tag.group)] += 1;
+            column
+        };
+        let columns = Arc::new(map.tags.iter().map(column).collect());
+        let table = Table { scans: vec![None; map.groups.len()], events: vec![None; map.tags.len()] };
+        Self { map, columns, newest: Arc::new(Mutex::new(table)), readings: Arc::new(watch::Sender::new(0)) }
     }
 
     /// The register map.
@@ -62,7 +89,7 @@ impl Live {
     /// The newest reading of the tag with this index in the register map.
     pub fn at(&self, tag: u16) -> Option<LiveValue> {
         let entry = self.map.tags.get(usize::from(tag))?;
-        let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner).get(usize::from(tag))?.clone()?;
+        let newest = self.newest(usize::from(tag), usize::from(entry.group))?;
         let decoded = match newest.raw {
             Some(raw) => register_map::decode(entry, &raw),
             None => Err(StatusCode::BAD_NO_DATA),
@@ -81,35 +108,43 @@ impl Live {
         })
     }
 
+    fn newest(&self, tag: usize, group: usize) -> Option<Newest> {
+        let table = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        match table.scans.get(group)? {
+            Some(scan) => Some(Newest {
+                raw: scan.words.get(*self.columns.get(tag)?).map(|bits| Raw::Bits(*bits)),
+                status: scan.status,
+                source_time: None,
+                observed_time: scan.response,
+                request_time: Some(scan.request),
+            }),
+            None => table.events.get(tag)?.clone(),
+        }
+    }
+
     /// A receiver that changes with every reading; the number counts readings.
     pub fn readings(&self) -> watch::Receiver<u64> {
         self.readings.subscribe()
     }
 
-    /// One scan: `words` in the order of `tags`, empty if the scan is Bad.
-    pub(crate) fn scan(&self, tags: &[u16], request: i64, response: i64, status: StatusCode, words: &[u64]) {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        for (column, tag) in tags.iter().enumerate() {
-            if let Some(slot) = newest.get_mut(usize::from(*tag)) {
-                let raw = words.get(column).map(|bits| Raw::Bits(*bits));
-                *slot = Some(Newest {
-                    raw,
-                    status,
-                    source_time: None,
-                    observed_time: response,
-                    request_time: Some(request),
-                });
-            }
+    /// One scan of a group: `words` in the order of its tags, empty if the scan is Bad.
+    pub(crate) fn scan(&self, group: u16, request: i64, response: i64, status: StatusCode, words: &[u64]) {
+        let mut table = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = table.scans.get_mut(usize::from(group)) {
+            let mut kept = slot.take().map(|scan| scan.words).unwrap_or_default();
+            kept.clear();
+            kept.extend(words);
+            *slot = Some(NewestScan { request, response, status, words: kept });
         }
-        drop(newest);
+        drop(table);
         self.readings.send_modify(|count| *count += 1);
     }
 
     /// Notifications.
     pub(crate) fn events<'a>(&self, rows: impl IntoIterator<Item = (u16, &'a EventRow)>) {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         for (tag, row) in rows {
-            if let Some(slot) = newest.get_mut(usize::from(tag)) {
+            if let Some(slot) = table.events.get_mut(usize::from(tag)) {
                 *slot = Some(Newest {
                     raw: row.value.clone(),
                     status: row.status,
@@ -119,7 +154,7 @@ impl Live {
                 });
             }
         }
-        drop(newest);
+        drop(table);
         self.readings.send_modify(|count| *count += 1);
     }
 }

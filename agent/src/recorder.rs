@@ -1,17 +1,17 @@
 //! Joins batcher, sealer and queue: readings in from the sources' tasks, journal and blocks out to the disk.
 //!
-//! Sources push into memory and go on. One task commits the journal and seals batches; while the disk refuses,
+//! Sources push into memory and go on. One thread commits the journal and seals batches; while the disk refuses,
 //! nothing is sealed and so nothing published, the readings wait in the batcher's bounded ring, and polling goes on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus::IntCounter;
 use shopfloor::hash::Hash;
-use shopfloor::register_map::RegisterMap;
+use shopfloor::register_map::{GroupEntry, RegisterMap};
 use shopfloor::sample::Quality;
 use shopfloor::time::{Interval, Timestamp, Wait, Worker};
 use shopfloor::wire::header::GapKind;
 use tokio::sync::watch;
-use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use crate::batcher::{self, Batcher, Layout};
@@ -29,15 +29,20 @@ pub struct Recorder {
     layout: Arc<Layout>,
     live: Live,
     metrics: Metrics,
-    names: Arc<Vec<String>>,
+    /// Samples read by group: good, not good.
+    counted: Arc<Vec<(IntCounter, IntCounter)>>,
 }
 
 impl Recorder {
     pub(crate) fn new(batcher: Batcher, map: &RegisterMap, live: Live, metrics: Metrics) -> Self {
-        let name = |g: &shopfloor::register_map::GroupEntry| map.sources[usize::from(g.source)].id.to_string();
-        let names = Arc::new(map.groups.iter().map(name).collect());
+        let counters = |group: &GroupEntry| {
+            let source = map.sources[usize::from(group.source)].id.as_str();
+            let count = |result| metrics.samples_read.with_label_values(&[source, result]);
+            (count("good"), count("not_good"))
+        };
+        let counted = Arc::new(map.groups.iter().map(counters).collect());
         let layout = Arc::new(batcher.layout().clone());
-        Self { batcher: Arc::new(Mutex::new(batcher)), layout, live, metrics, names }
+        Self { batcher: Arc::new(Mutex::new(batcher)), layout, live, metrics, counted }
     }
 
     /// Takes a reading in. Never waits for disk or network.
@@ -46,20 +51,21 @@ impl Recorder {
             Reading::Scan { group, .. } | Reading::Events { group, .. } | Reading::Life { group, .. } => *group,
         };
         let tags = self.layout.tags(group);
-        let source = self.names.get(usize::from(group)).map_or("", String::as_str);
         let good = match &reading {
             Reading::Scan { status, .. } if status.quality() == Quality::Good => tags.len(),
             Reading::Scan { .. } | Reading::Life { .. } => 0,
             Reading::Events { rows, .. } => rows.iter().filter(|(_, r)| r.status.quality() == Quality::Good).count(),
         };
         let not_good = reading.samples(tags.len()) - good;
-        self.metrics.samples_read.with_label_values(&[source, "good"]).inc_by(good as u64);
-        self.metrics.samples_read.with_label_values(&[source, "not_good"]).inc_by(not_good as u64);
+        if let Some((counted_good, counted_not_good)) = self.counted.get(usize::from(group)) {
+            counted_good.inc_by(good as u64);
+            counted_not_good.inc_by(not_good as u64);
+        }
         // The lock is held over both, so whoever sees a value in the live view finds it in the next block.
         let mut batcher = self.lock();
         match &reading {
             Reading::Scan { request, response, status, words, .. } => {
-                self.live.scan(tags, *request, *response, *status, words);
+                self.live.scan(group, *request, *response, *status, words);
             }
             Reading::Events { rows, .. } => {
                 self.live.events(rows.iter().filter_map(|(column, row)| Some((*tags.get(usize::from(*column))?, row))));
@@ -87,7 +93,7 @@ pub fn lock(queue: &SharedQueue) -> MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The task that writes.
+/// Writes journal and blocks, on a thread that may wait for the disk.
 #[derive(Debug)]
 pub struct Writer {
     recorder: Recorder,
@@ -187,8 +193,9 @@ impl Writer {
         lock(&self.queue).add_gap(&gap(GapKind::Corrupted, None, interval, format!("{rows} journal rows")))
     }
 
-    /// Commits and seals until `stop`, then seals the rest.
-    pub async fn run(mut self, wait: Arc<dyn Wait>, mut worker: Box<dyn Worker>, stop: CancellationToken) {
+    /// Commits and seals until `stop`, then seals the rest. Waits for the disk where it stands: nothing that must keep
+    /// its time may run on the same thread.
+    pub async fn run(mut self, wait: &dyn Wait, mut worker: Box<dyn Worker>, stop: CancellationToken) {
         loop {
             let next = self.recorder.lock().next_due(wait.now());
             tokio::select! {
@@ -198,20 +205,10 @@ impl Writer {
             }
             let idle = self.stuck.is_none() && self.recorder.lock().is_idle(wait.now());
             if !idle {
-                let Some(next) = self.step(Arc::clone(&wait), false).await else { return };
-                self = next;
+                self.write(wait, false);
             }
         }
-        self.step(wait, true).await;
-    }
-
-    /// One round of disk work, off the tasks' threads. `None`: the program's threads are being shut down.
-    async fn step(mut self, wait: Arc<dyn Wait>, last: bool) -> Option<Self> {
-        let work = move || {
-            self.write(&*wait, last);
-            self
-        };
-        finished(tokio::task::spawn_blocking(work).await)
+        self.write(wait, true);
     }
 
     fn write(&mut self, wait: &dyn Wait, last: bool) {
@@ -309,17 +306,6 @@ impl Writer {
     }
 }
 
-/// What the work gave, or `None` if it was cancelled. A panic goes on.
-fn finished<T>(joined: Result<T, JoinError>) -> Option<T> {
-    match joined {
-        Ok(done) => Some(done),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => None,
-        },
-    }
-}
-
 /// The error and its causes in one line.
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -329,26 +315,4 @@ pub fn error_chain(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::task::JoinHandle;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn work_that_is_cancelled_with_the_runtime_ends_quietly() {
-        let cancelled = tokio::spawn(std::future::pending::<()>());
-        cancelled.abort();
-        assert_eq!(finished(cancelled.await), None);
-        assert_eq!(finished(tokio::spawn(async { 7 }).await), Some(7));
-    }
-
-    #[tokio::test]
-    #[should_panic(expected = "the disk work's own words")]
-    async fn a_panic_of_the_work_goes_on() {
-        let work: JoinHandle<()> = tokio::spawn(async { panic!("the disk work's own words") });
-        finished(work.await);
-    }
 }

@@ -15,10 +15,14 @@ pub mod keys;
 pub mod ledger;
 pub mod log;
 pub mod metrics;
+pub mod mirror;
+pub mod register;
+pub mod report;
 pub mod series;
 pub mod serve;
 pub mod store;
 pub mod wait;
+pub mod workbook;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -76,6 +80,9 @@ pub enum CollectorError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The mirror cannot work; an absent server is no reason.
+    #[error(transparent)]
+    Mirror(#[from] mirror::MirrorError),
     /// A metric could not be registered.
     #[error("register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -134,10 +141,19 @@ impl Collector {
         let control = control::listen(&config.state_dir, store.clone(), wait.clone(), token.clone())
             .map_err(|source| CollectorError::Control { path: config.state_dir.clone(), source })?;
         let mut tasks = vec![ingest, checkpoints, control];
-        let serving =
-            serve::Start { store: store.clone(), config, wait, stop: token.clone(), registry: registry.clone() };
+        let serving = serve::Start {
+            store: store.clone(),
+            config: config.clone(),
+            wait: wait.clone(),
+            stop: token.clone(),
+            registry: registry.clone(),
+        };
         let (http, serving) = serve::start(serving).await?;
         tasks.extend(serving);
+        if let Some(mirror) = &config.mirror {
+            let copies = mirror::start(mirror, &config.state_dir, store.clone(), &registry, wait, token.clone())?;
+            tasks.push(copies);
+        }
         half_started.disarm();
         Ok(Self { store, keys, registry, metrics, mqtt, http, broker, tasks, token, _lock: lock })
     }

@@ -23,6 +23,9 @@ pub enum IdError {
         /// The first character that is not allowed.
         found: char,
     },
+    /// A contract line that is empty, too long or holds a character that cannot be printed.
+    #[error("contract line {0:?} is not 1 to 32 printable characters")]
+    ContractLine(String),
     /// A tag name without exactly one slash.
     #[error("tag name {0:?} is not of the form work_unit/tag")]
     TagForm(String),
@@ -126,6 +129,42 @@ id!(
     /// A source of an agent: one connection to one device or server.
     SourceId
 );
+
+id!(
+    /// A transformation project (改造项目).
+    ProjectId
+);
+id!(
+    /// A criterion of a project (验收指标).
+    CriterionId
+);
+
+/// A line of the transformation contract's equipment list (合同设备清单行), as the contract writes it:
+/// 1 to 32 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+pub struct ContractLineId(String);
+
+impl ContractLineId {
+    /// The line as the contract writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ContractLineId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let trimmed = text.trim();
+        let fits = (1..=32).contains(&trimmed.chars().count()) && !trimmed.chars().any(char::is_control);
+        if fits { Ok(Self(trimmed.to_owned())) } else { Err(IdError::ContractLine(text.to_owned())) }
+    }
+}
+
+impl fmt::Display for ContractLineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 /// One named data point of a work unit, `work_unit/tag` (点位).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

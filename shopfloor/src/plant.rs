@@ -10,11 +10,15 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::calendar::Calendar;
-use crate::id::{AgentId, AreaId, ClusterId, EquipmentId, ProductId, SiteId, TagName, WorkCenterId, WorkUnitId};
+use crate::id::{AgentId, AreaId, ClusterId, ProductId, SiteId, TagName, WorkCenterId, WorkUnitId};
 use crate::remark::Remark;
 use crate::state::StateRule;
 use crate::time::{Interval, Timestamp};
 use crate::unit::Rational;
+
+mod register;
+
+pub use register::{Equipment, Networked};
 
 /// The newest schema of plant.toml that this program reads.
 pub const SCHEMA: i64 = 1;
@@ -59,12 +63,69 @@ pub struct Site {
     pub industry: Option<String>,
     /// County (县市区), code or name.
     pub county: Option<String>,
+    /// Name of the county, where `county` is a code.
+    pub county_name: Option<String>,
     /// Dated membership of industrial clusters.
     pub clusters: Vec<ClusterMembership>,
+    /// Whom to call about this site's data.
+    pub contact: Option<Contact>,
     /// IANA name of the time zone; there is no default.
     pub time_zone_name: String,
     /// The zone itself.
     pub time_zone: TimeZone,
+}
+
+/// Whom to call (联系人).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// Name.
+    pub name: String,
+    /// Telephone number, as it is dialled.
+    pub phone: Option<String>,
+}
+
+/// What a cluster is; any of them may cross counties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum ClusterKind {
+    /// 产业集群: firms of one trade.
+    #[default]
+    Cluster,
+    /// 经开区: an economic development zone.
+    Zone,
+    /// 园区: an industrial park.
+    Park,
+}
+
+impl ClusterKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Cluster, Self::Zone, Self::Park];
+
+    /// The word in plant.toml and in the API.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Zone => "zone",
+            Self::Park => "park",
+        }
+    }
+
+    /// In Chinese.
+    pub const fn zh(self) -> &'static str {
+        match self {
+            Self::Cluster => "产业集群",
+            Self::Zone => "经开区",
+            Self::Park => "园区",
+        }
+    }
+
+    /// In English.
+    pub const fn en(self) -> &'static str {
+        match self {
+            Self::Cluster => "industrial cluster",
+            Self::Zone => "development zone",
+            Self::Park => "industrial park",
+        }
+    }
 }
 
 /// Membership of a cluster from one date until another.
@@ -72,10 +133,23 @@ pub struct Site {
 pub struct ClusterMembership {
     /// Which cluster.
     pub id: ClusterId,
+    /// Its Chinese name; every member may give it, the region shows the first.
+    pub name: Option<String>,
+    /// Its English name.
+    pub name_en: Option<String>,
+    /// What it is.
+    pub kind: ClusterKind,
     /// First day, if limited.
     pub from: Option<Date>,
     /// First day after, if limited.
     pub until: Option<Date>,
+}
+
+impl ClusterMembership {
+    /// Whether the site belongs to the cluster on a day.
+    pub fn holds_on(&self, day: Date) -> bool {
+        self.from.is_none_or(|from| from <= day) && self.until.is_none_or(|until| day < until)
+    }
 }
 
 /// An area (车间).
@@ -298,55 +372,6 @@ pub struct IdealCycle {
     pub from: Option<Timestamp>,
     /// Nanoseconds per item, exact; zero or negative values are kept and refuse the indicator.
     pub per_item: Rational,
-}
-
-/// How far a line of the equipment register is known to be networked (联网).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Networked {
-    /// 已核验联网: data arrive here.
-    Verified,
-    /// 已申报未核验: stated by somebody.
-    Declared,
-    /// 未联网.
-    None,
-}
-
-impl Networked {
-    /// The word in plant.toml and in the API.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Verified => "verified",
-            Self::Declared => "declared",
-            Self::None => "none",
-        }
-    }
-}
-
-/// A line of the equipment register (设备台账).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Equipment {
-    /// Id, the asset number in small letters.
-    pub id: EquipmentId,
-    /// Chinese name.
-    pub name: String,
-    /// English name.
-    pub name_en: Option<String>,
-    /// Model.
-    pub model: Option<String>,
-    /// Serial number.
-    pub serial: Option<String>,
-    /// Whether it performs a key process (关键工序).
-    pub key_process: bool,
-    /// Line of the transformation contract that pays for it.
-    pub contract_line: Option<String>,
-    /// Networked, and how far that is known.
-    pub networked: Networked,
-    /// Who attested it.
-    pub attested_by: Option<String>,
-    /// When.
-    pub attested_at: Option<Date>,
-    /// The work unit it is, if it is measured here.
-    pub work_unit: Option<WorkUnitId>,
 }
 
 /// One tag of a work unit, and the time in which a given agent delivers it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use shopfloor::hash::Hash;
 use shopfloor::time::{Interval, Timestamp};
 use shopfloor::wire::block::{self, Limits, Sealed};
@@ -33,7 +33,7 @@ pub struct Sealing {
     pub batch: u64,
     /// Register map of the readings.
     pub config_hash: Hash,
-    /// Newest journal row that the block holds; older rows go with it.
+    /// Newest journal row that the block holds; with the block it and older rows count as sealed.
     pub journaled: Option<i64>,
     /// Samples dropped in this epoch, by cause.
     pub drops: BTreeMap<String, u64>,
@@ -93,6 +93,7 @@ impl Queue {
             && self.state.next_sequence > sequence
         {
             tracing::warn!(sequence, "a commit that had failed turned out to be on disk");
+            self.sealed_through(self.state.journaled_through);
             return Ok(Stored { sequence, bytes: 0, evicted: 0 });
         }
         let room = self.make_room(sealing.bytes_hint, sealing.now)?;
@@ -109,6 +110,7 @@ impl Queue {
                 self.state.last_instant = Some(sealing.now);
                 self.state.sealed_until = Some(sealed.header.window.end);
                 self.state.evicted_since = room.since.or(self.state.evicted_since);
+                self.sealed_through(sealing.journaled.unwrap_or(0));
                 Ok(Stored { sequence, bytes, evicted: room.blocks })
             }
             Err(Failed::Sqlite(source)) => {
@@ -152,15 +154,13 @@ impl Queue {
                 sealed.bytes.len().cast_signed() as i64,
                 sealed.bytes,
             ])?;
-        if let Some(through) = sealing.journaled {
-            transaction.prepare_cached("DELETE FROM journal WHERE id <= ?1")?.execute(params![through])?;
-        }
         let drops = serde_json::to_string(&sealing.drops).unwrap_or_else(|_| "{}".to_owned());
         let next_sample = sealed.header.first_sample + sealed.header.sample_count;
         transaction
             .prepare_cached(
                 "UPDATE state SET next_sequence = ?1, prev_hash = ?2, next_sample = ?3, drops = ?4, last_instant = ?5,
-                 sealed_until = ?6, evicted_since = coalesce(?7, evicted_since)",
+                 sealed_until = ?6, evicted_since = coalesce(?7, evicted_since),
+                 journaled_through = max(journaled_through, ?8)",
             )?
             .execute(params![
                 (sequence + 1).cast_signed(),
@@ -170,53 +170,29 @@ impl Queue {
                 sealing.now.as_nanos(),
                 sealed.header.window.end.as_nanos(),
                 room.since.map(Timestamp::as_nanos),
+                sealing.journaled.unwrap_or(0),
             ])?;
         transaction.commit()?;
         Ok((sealed, sequence))
     }
 
     /// Deletes every block up to `contiguous`, which the collector has on its disk and in its log, and keeps the
-    /// receipt. Never moves backward.
+    /// receipt. Never moves backward. It does not wait for the disk: a power cut may bring the blocks back until the
+    /// next block or gap record is stored, and then they are sent and acknowledged once more.
     pub fn acknowledge(&mut self, contiguous: u64, log_index: u64, log_origin: &str) -> Result<(), QueueError> {
         if contiguous < self.state.acknowledged {
             return Ok(());
         }
         let known_hash = self.state.acknowledged_hash.filter(|_| contiguous == self.state.acknowledged);
         let evicted_since = self.state.evicted_since;
-        let ((blocks, bytes), hash, evicted_since) = self.write("releasing acknowledged blocks", |db| {
-            let transaction = db.transaction()?;
-            let released = transaction
-                .prepare_cached(
-                    "SELECT count(*), coalesce(sum(size), 0) FROM block WHERE sequence <= ?1 AND parked IS NULL",
-                )?
-                .query_row(params![contiguous.cast_signed()], |row| {
-                    Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
-                })?;
-            let hash: Option<Vec<u8>> = transaction
-                .prepare_cached("SELECT hash FROM block WHERE sequence = ?1")?
-                .query_row(params![contiguous.cast_signed()], |row| row.get(0))
-                .optional()?;
-            let hash = hash.and_then(|h| Hash::from_slice(&h)).or(known_hash);
-            // Evictions take the oldest blocks, so an end that releases a block lies beyond every eviction.
-            let evicted_since = if released.0 > 0 { None } else { evicted_since };
-            transaction
-                .prepare_cached("DELETE FROM block WHERE sequence <= ?1 AND parked IS NULL")?
-                .execute(params![contiguous.cast_signed()])?;
-            transaction
-                .prepare_cached(
-                    "UPDATE state SET acknowledged = ?1, log_index = ?2, log_origin = ?3, acknowledged_hash = ?4,
-                     evicted_since = ?5",
-                )?
-                .execute(params![
-                    contiguous.cast_signed(),
-                    log_index.cast_signed(),
-                    log_origin,
-                    hash.map(|h| h.0),
-                    evicted_since.map(Timestamp::as_nanos),
-                ])?;
-            transaction.commit()?;
-            Ok((released, hash, evicted_since))
+        let released = self.write("releasing acknowledged blocks", |db| {
+            // Whatever fails in between gives the connection up, and the next one begins with FULL.
+            db.pragma_update(None, "synchronous", "NORMAL")?;
+            let released = release(db, contiguous, (log_index, log_origin), known_hash, evicted_since)?;
+            db.pragma_update(None, "synchronous", "FULL")?;
+            Ok(released)
         })?;
+        let Released { blocks, bytes, hash, evicted_since } = released;
         self.blocks = self.blocks.saturating_sub(blocks);
         self.bytes = self.bytes.saturating_sub(bytes);
         self.state.acknowledged = contiguous;
@@ -318,6 +294,53 @@ impl Queue {
             statement.query_map(params![limit], line)?.collect()
         })
     }
+}
+
+/// What an acknowledgement released.
+struct Released {
+    blocks: u64,
+    bytes: u64,
+    hash: Option<Hash>,
+    evicted_since: Option<Timestamp>,
+}
+
+/// Deletes the blocks up to `contiguous` but for the parked ones, and keeps the receipt.
+fn release(
+    db: &mut Connection,
+    contiguous: u64,
+    (log_index, log_origin): (u64, &str),
+    known_hash: Option<Hash>,
+    evicted_since: Option<Timestamp>,
+) -> rusqlite::Result<Released> {
+    let end = contiguous.cast_signed();
+    let transaction = db.transaction()?;
+    let (blocks, bytes) = transaction
+        .prepare_cached("SELECT count(*), coalesce(sum(size), 0) FROM block WHERE sequence <= ?1 AND parked IS NULL")?
+        .query_row(params![end], |row| {
+            Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
+        })?;
+    let hash: Option<Vec<u8>> = transaction
+        .prepare_cached("SELECT hash FROM block WHERE sequence = ?1")?
+        .query_row(params![end], |row| row.get(0))
+        .optional()?;
+    let hash = hash.and_then(|h| Hash::from_slice(&h)).or(known_hash);
+    // Evictions take the oldest blocks, so an end that releases a block lies beyond every eviction.
+    let evicted_since = evicted_since.filter(|_| blocks == 0);
+    transaction.prepare_cached("DELETE FROM block WHERE sequence <= ?1 AND parked IS NULL")?.execute(params![end])?;
+    transaction
+        .prepare_cached(
+            "UPDATE state SET acknowledged = ?1, log_index = ?2, log_origin = ?3, acknowledged_hash = ?4,
+             evicted_since = ?5",
+        )?
+        .execute(params![
+            end,
+            log_index.cast_signed(),
+            log_origin,
+            hash.map(|h| h.0),
+            evicted_since.map(Timestamp::as_nanos),
+        ])?;
+    transaction.commit()?;
+    Ok(Released { blocks, bytes, hash, evicted_since })
 }
 
 /// The hash of the refused bytes, which a reason ends in.

@@ -9,18 +9,15 @@ use shopfloor::time::Timestamp;
 use super::{QueueError, State};
 
 /// The form of the database that this program reads and writes.
-pub(super) const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE state (
     id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, next_sequence INTEGER NOT NULL,
     prev_hash BLOB NOT NULL, next_sample INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
     log_index INTEGER, log_origin TEXT, drops TEXT NOT NULL, last_instant INTEGER,
-    sealed_until INTEGER, acknowledged_hash BLOB, evicted_since INTEGER);
+    sealed_until INTEGER, acknowledged_hash BLOB, evicted_since INTEGER, journaled_through INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE register_map (hash BLOB PRIMARY KEY, plan_hash BLOB, bytes BLOB NOT NULL);
-CREATE TABLE journal (
-    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, config_hash BLOB NOT NULL, checksum BLOB NOT NULL,
-    bytes BLOB NOT NULL);
 CREATE TABLE block (
     sequence INTEGER PRIMARY KEY, hash BLOB NOT NULL, config_hash BLOB NOT NULL, sealed_at INTEGER NOT NULL,
     parked TEXT, size INTEGER NOT NULL, bytes BLOB NOT NULL);
@@ -33,6 +30,11 @@ CREATE TABLE gap (
 const FROM_1: &str = "
 ALTER TABLE state ADD COLUMN acknowledged_hash BLOB;
 ALTER TABLE state ADD COLUMN evicted_since INTEGER;
+";
+
+/// What makes a database of schema 2 one of schema 3, but for the journal, which [`super::Queue::open`] moves.
+const FROM_2: &str = "
+ALTER TABLE state ADD COLUMN journaled_through INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Opens the database, made or brought up to date if need be.
@@ -58,9 +60,10 @@ pub(super) fn connect(path: &Path) -> Result<Connection, QueueError> {
             make().map_err(|e| at("making the queue", e))?;
             Ok(db)
         }
-        1 => {
+        1 | 2 => {
+            let first = if version == 1 { FROM_1 } else { "" };
             let bring = || -> rusqlite::Result<()> {
-                db.execute_batch(&format!("BEGIN; {FROM_1} PRAGMA user_version = {SCHEMA}; COMMIT;"))
+                db.execute_batch(&format!("BEGIN; {first} {FROM_2} PRAGMA user_version = {SCHEMA}; COMMIT;"))
             };
             bring().map_err(|e| at("bringing the queue up to date", e))?;
             Ok(db)
@@ -85,8 +88,7 @@ pub(super) fn load(db: &Connection, path: &Path, epoch: u64) -> Result<State, Qu
         )?;
         db.query_row(
             "SELECT epoch, next_sequence, prev_hash, next_sample, acknowledged, log_index, log_origin, drops,
-             coalesce(max(last_instant, (SELECT max(at) FROM journal)), last_instant, (SELECT max(at) FROM journal)),
-             sealed_until, acknowledged_hash, evicted_since FROM state",
+             last_instant, sealed_until, acknowledged_hash, evicted_since, journaled_through FROM state",
             [],
             |row| {
                 let whole = |at: usize| row.get::<_, i64>(at).map(i64::cast_unsigned);
@@ -106,6 +108,7 @@ pub(super) fn load(db: &Connection, path: &Path, epoch: u64) -> Result<State, Qu
                     sealed_until: row.get::<_, Option<i64>>(9)?.map(Timestamp::from_nanos),
                     acknowledged_hash: acknowledged.and_then(|h| Hash::from_slice(&h)),
                     evicted_since: row.get::<_, Option<i64>>(11)?.map(Timestamp::from_nanos),
+                    journaled_through: row.get(12)?,
                 })
             },
         )
@@ -122,4 +125,24 @@ pub(super) fn is_corrupt(error: &QueueError) -> bool {
         }
         _ => false,
     }
+}
+
+/// A row of the journal that databases before schema 3 held: number, instant, register map, readings; the readings are
+/// `None` if their checksum did not hold.
+pub(super) type OldRow = (i64, Timestamp, Hash, Option<Vec<u8>>);
+
+/// The journal that databases before schema 3 held; `None` if there is none.
+pub(super) fn old_journal(db: &Connection) -> rusqlite::Result<Option<Vec<OldRow>>> {
+    let known = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'journal')";
+    if !db.query_row(known, [], |row| row.get(0))? {
+        return Ok(None);
+    }
+    let mut statement = db.prepare("SELECT id, at, config_hash, checksum, bytes FROM journal ORDER BY id")?;
+    let row = |row: &rusqlite::Row<'_>| {
+        let (map, checksum, bytes): (Vec<u8>, Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let whole = checksum == Hash::of(&bytes).0[..8];
+        let map = Hash::from_slice(&map).unwrap_or(Hash::ZERO);
+        Ok((row.get(0)?, Timestamp::from_nanos(row.get(1)?), map, whole.then_some(bytes)))
+    };
+    statement.query_map([], row)?.collect::<rusqlite::Result<_>>().map(Some)
 }

@@ -1,8 +1,8 @@
-//! The queue on disk: journal, blocks, chain and receipts of one agent, in one SQLite database.
+//! The queue on disk: blocks, chain and receipts of one agent in an SQLite database, the journal in a file beside it.
 //!
-//! WAL with synchronous=FULL: what was committed survives a pulled plug. A block, the deletion of the journal rows
-//! that it holds, the new end of the chain and the gap records that it carries are one transaction, so no
-//! sequence is ever used twice. Bounded by bytes and age: `retention` evicts whole blocks, oldest first. After any
+//! WAL with synchronous=FULL: what was committed survives a pulled plug. A block, the number of the newest journal row
+//! that it holds, the new end of the chain and the gap records that it carries are one transaction, so no sequence is
+//! ever used twice, and a reading is in the journal or in a block, never in both and never in neither. Bounded by bytes and age: `retention` evicts whole blocks, oldest first. After any
 //! write error the connection is given up and the database opened afresh before the next attempt, because SQLite
 //! may or may not have kept the last commit. A database that is corrupt is set aside, not repaired and not fatal.
 
@@ -10,6 +10,7 @@ pub mod blocks;
 mod database;
 pub mod journal;
 mod retention;
+mod segment;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ use shopfloor::wire::header::{GapKind, GapRecord};
 
 use crate::config::QueueLimits;
 
-use self::database::{SCHEMA, connect, is_corrupt, load};
+use self::database::{SCHEMA, connect, is_corrupt, load, old_journal};
+use self::segment::{Lap, Segment};
 
 /// Why the queue could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,17 @@ pub enum QueueError {
         path: PathBuf,
         /// Its schema.
         found: i64,
+    },
+    /// The journal was written by another program.
+    #[error(
+        "{path} is of version {found}, this program knows {}; install the plumbline-agent that wrote it, the file was left as it is",
+        segment::VERSION
+    )]
+    OtherJournal {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u8,
     },
     /// A file beside the database could not be read or written.
     #[error("{what} {path}")]
@@ -98,6 +111,8 @@ pub struct State {
     pub acknowledged_hash: Option<Hash>,
     /// When the first block was sealed that was evicted beyond the acknowledged end.
     pub evicted_since: Option<Timestamp>,
+    /// Journal rows up to this number are in blocks.
+    pub journaled_through: i64,
 }
 
 /// A register map that readings in the queue were read by.
@@ -108,9 +123,6 @@ pub struct Remembered {
     /// Hash of the read plan.
     pub plan_hash: Option<Hash>,
 }
-
-/// Number, register map, checksum and readings of a row.
-type JournalRow = (i64, Vec<u8>, Vec<u8>, Vec<u8>);
 
 /// The queue of one agent.
 #[derive(Debug)]
@@ -123,8 +135,7 @@ pub struct Queue {
     bytes: u64,
     /// A batch whose sealing failed, and the sequence it would have had: it may be on disk all the same.
     doubtful: Option<(u64, u64)>,
-    /// The newest journal row that is known to be on disk.
-    journaled: i64,
+    journal: Segment,
 }
 
 /// What was found when the queue was opened.
@@ -167,25 +178,44 @@ impl Queue {
             Err(error) => return Err(error),
         };
         write_epoch(directory, state.epoch)?;
-        let mut queue = Self {
-            directory: directory.to_owned(),
-            limits,
-            db: Some(db),
-            state,
-            blocks: 0,
-            bytes: 0,
-            doubtful: None,
-            journaled: 0,
-        };
+        let (journal, _) = Segment::open(directory, state.journaled_through)?;
+        let (directory, db, doubtful) = (directory.to_owned(), Some(db), None);
+        let mut queue = Self { directory, limits, db, state, blocks: 0, bytes: 0, doubtful, journal };
+        queue.move_old_journal(now)?;
         queue.count()?;
-        queue.journaled = queue.read("reading the journal", |db| {
-            db.query_row("SELECT coalesce(max(id), 0) FROM journal", [], |row| row.get(0))
-        })?;
+        queue.know_last_instant();
         if let Some(aside) = &found.set_aside {
             let detail = format!("queue of the epoch before was corrupt; kept as {}", file_name(aside));
             queue.add_gap(&gap(GapKind::Corrupted, None, Interval::new(now, now), detail))?;
         }
         Ok((queue, found))
+    }
+
+    /// Moves the journal of a database before schema 3 into the file; a move that was cut short is gone on with.
+    fn move_old_journal(&mut self, now: Timestamp) -> Result<(), QueueError> {
+        let Some(rows) = self.read("reading the old journal", old_journal)? else { return Ok(()) };
+        let mut damaged = 0_u64;
+        for (number, at, config_hash, bytes) in rows {
+            damaged += u64::from(bytes.is_none());
+            if number > self.journal.last() {
+                self.journal.skip_to(number);
+                self.journal.append(at, config_hash, &bytes.unwrap_or_default())?;
+            }
+        }
+        self.write("dropping the old journal", |db| {
+            let transaction = db.transaction()?;
+            if damaged > 0 {
+                let detail = format!("{damaged} journal rows");
+                insert_gap(&transaction, &gap(GapKind::Corrupted, None, Interval::new(now, now), detail))?;
+            }
+            transaction.execute("DROP TABLE journal", [])?;
+            transaction.commit()
+        })
+    }
+
+    /// What stands in the journal was recorded after the newest block.
+    fn know_last_instant(&mut self) {
+        self.state.last_instant = self.state.last_instant.max(self.journal.last_at());
     }
 
     /// The end of the chain.
@@ -200,18 +230,20 @@ impl Queue {
 
     /// Remembers a register map, so that its blocks can be explained to the collector later.
     pub fn remember_map(&mut self, hash: Hash, plan_hash: Hash, bytes: &[u8]) -> Result<(), QueueError> {
+        let used: Vec<Hash> = self.journal.maps().copied().chain([hash]).collect();
         self.write("remembering the register map", |db| {
             db.execute(
                 "INSERT OR REPLACE INTO register_map (hash, plan_hash, bytes) VALUES (?1, ?2, ?3)",
                 params![hash.0, plan_hash.0, bytes],
             )?;
-            db.execute(
-                "DELETE FROM register_map WHERE hash <> ?1 AND hash NOT IN (SELECT config_hash FROM block)
-                 AND hash NOT IN (SELECT config_hash FROM journal)",
-                params![hash.0],
-            )
-        })?;
-        Ok(())
+            let mut statement =
+                db.prepare("SELECT hash FROM register_map WHERE hash NOT IN (SELECT config_hash FROM block)")?;
+            let unused: Vec<Vec<u8>> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+            for old in unused.iter().filter(|old| !used.iter().any(|hash| hash.0 == old.as_slice())) {
+                db.execute("DELETE FROM register_map WHERE hash = ?1", params![old])?;
+            }
+            Ok(())
+        })
     }
 
     /// A remembered register map: its bytes and the hash of its read plan.
@@ -236,46 +268,48 @@ impl Queue {
     }
 
     /// Puts readings into the journal; they survive from the moment this returns. The row's number.
-    ///
-    /// The number is ours, one more than that of the last row that is known to be on disk: should a commit that
-    /// failed be on disk all the same, the next one takes its place.
     pub fn commit(&mut self, config_hash: Hash, bytes: &[u8], now: Timestamp) -> Result<i64, QueueError> {
-        let checksum = Hash::of(bytes).0;
-        let id = self.journaled + 1;
-        self.write("committing to the journal", |db| {
-            let insert =
-                "INSERT OR REPLACE INTO journal (id, at, config_hash, checksum, bytes) VALUES (?1, ?2, ?3, ?4, ?5)";
-            db.prepare_cached(insert)?.execute(params![id, now.as_nanos(), config_hash.0, &checksum[..8], bytes])
-        })?;
-        self.journaled = id;
+        let number = self.journal.append(now, config_hash, bytes)?;
         self.state.last_instant = Some(now);
-        Ok(id)
+        Ok(number)
     }
 
     /// What the last run left in the journal, one part for each register map in a row.
     pub fn leftovers(&mut self) -> Result<Vec<Leftover>, QueueError> {
-        let rows: Vec<JournalRow> = self.read("reading the journal", |db| {
-            let mut statement = db.prepare("SELECT id, config_hash, checksum, bytes FROM journal ORDER BY id")?;
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
-            statement.query_map([], row)?.collect()
-        })?;
+        let Lap { records, mut damaged, .. } = self.journal.read(self.state.journaled_through)?;
         let mut parts: Vec<Leftover> = Vec::new();
-        for (id, config_hash, checksum, bytes) in rows {
-            let config_hash = Hash::from_slice(&config_hash).unwrap_or(Hash::ZERO);
+        for record in records {
+            let (config_hash, through) = (record.config_hash, record.number);
             if parts.last().is_none_or(|part| part.config_hash != config_hash) {
-                parts.push(Leftover { config_hash, through: id, bytes: Vec::new(), corrupt_rows: 0 });
+                let corrupt_rows = std::mem::take(&mut damaged);
+                parts.push(Leftover { config_hash, through, bytes: Vec::new(), corrupt_rows });
             }
             let part = parts.last_mut().expect("a part was pushed just now");
-            part.through = id;
-            if checksum == Hash::of(&bytes).0[..8] { part.bytes.push(bytes) } else { part.corrupt_rows += 1 }
+            part.through = through;
+            part.bytes.push(record.bytes);
+        }
+        if damaged > 0 {
+            let through = self.journal.last();
+            parts.push(Leftover { config_hash: Hash::ZERO, through, bytes: Vec::new(), corrupt_rows: damaged });
         }
         Ok(parts)
     }
 
     /// Drops journal rows that cannot be sealed; the caller has recorded the gap.
     pub fn forget_journal(&mut self, through: i64) -> Result<(), QueueError> {
-        self.write("clearing the journal", |db| db.execute("DELETE FROM journal WHERE id <= ?1", params![through]))?;
+        self.write("clearing the journal", |db| {
+            db.execute("UPDATE state SET journaled_through = max(journaled_through, ?1)", params![through])
+        })?;
+        self.sealed_through(through);
         Ok(())
+    }
+
+    /// Rows up to this number are in blocks, and the database knows it: if they are all, the journal begins anew.
+    fn sealed_through(&mut self, through: i64) {
+        self.state.journaled_through = self.state.journaled_through.max(through);
+        if self.state.journaled_through >= self.journal.last() {
+            self.journal.restart();
+        }
     }
 
     /// A gap record for the next block.
@@ -302,6 +336,7 @@ impl Queue {
             let path = self.path();
             let db = connect(&path)?;
             self.state = load(&db, &path, self.state.epoch)?;
+            self.know_last_instant();
             self.db = Some(db);
             self.count()?;
         }
@@ -361,9 +396,13 @@ fn insert_gap(db: &Connection, record: &GapRecord) -> rusqlite::Result<usize> {
 fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, QueueError> {
     let stamp = now.as_nanos() / 1_000_000_000;
     let aside = path.with_file_name(format!("queue-corrupt-{stamp}.db"));
-    for suffix in ["", "-wal", "-shm"] {
-        let from = PathBuf::from(format!("{}{suffix}", path.display()));
-        let to = PathBuf::from(format!("{}{suffix}", aside.display()));
+    // The journal goes first: without its database nobody knows what of it is in blocks.
+    let journal = (path.with_file_name(segment::FILE), aside.with_extension("journal"));
+    let database = ["", "-wal", "-shm"].map(|suffix| {
+        let named = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        (named(path), named(&aside))
+    });
+    for (from, to) in [journal].into_iter().chain(database) {
         match std::fs::rename(&from, &to) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -281,7 +281,7 @@ fn a_queue_of_schema_1_is_brought_up_to_date_and_keeps_its_blocks() {
     drop(queue);
     let old = rusqlite::Connection::open(directory.path().join("queue.db")).unwrap();
     let back = "ALTER TABLE state DROP COLUMN acknowledged_hash; ALTER TABLE state DROP COLUMN evicted_since;
-                PRAGMA user_version = 1;";
+                ALTER TABLE state DROP COLUMN journaled_through; PRAGMA user_version = 1;";
     old.execute_batch(back).unwrap();
     drop(old);
     let mut queue = open(directory.path());
@@ -357,12 +357,100 @@ fn a_flipped_bit_in_the_journal_loses_only_its_row() {
         queue.commit(Hash::of(b"map"), &[byte; 40], at(1)).unwrap();
     }
     drop(queue);
-    let db = rusqlite::Connection::open(directory.path().join("queue.db")).unwrap();
-    db.execute("UPDATE journal SET bytes = zeroblob(40) WHERE id = 2", []).unwrap();
-    drop(db);
-    let left = open(directory.path()).leftovers().unwrap();
+    let path = directory.path().join("readings.journal");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let second = bytes.windows(40).position(|window| window == [1; 40]).unwrap();
+    bytes[second + 7] ^= 0x10;
+    std::fs::write(&path, bytes).unwrap();
+    let mut queue = open(directory.path());
+    let left = queue.leftovers().unwrap();
     assert_eq!((left.len(), left[0].corrupt_rows), (1, 1));
     assert_eq!(left[0].bytes, [vec![0; 40], vec![2; 40]]);
+    // Sealed once, the damage is not told again.
+    seal(&mut queue, 1, Some(left[0].through), at(2));
+    drop(queue);
+    assert_eq!(open(directory.path()).leftovers().unwrap(), []);
+}
+
+#[test]
+fn the_only_row_of_the_journal_damaged_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut queue = open(directory.path());
+    queue.commit(Hash::of(b"map"), &[1; 40], at(1)).unwrap();
+    drop(queue);
+    let path = directory.path().join("readings.journal");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[8..512].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let mut queue = open(directory.path());
+    let left = queue.leftovers().unwrap();
+    assert_eq!((left.len(), left[0].corrupt_rows, left[0].bytes.len()), (1, 1, 0));
+    queue.forget_journal(left[0].through).unwrap();
+    assert_eq!(queue.leftovers().unwrap(), []);
+    queue.commit(Hash::of(b"map"), &[2; 40], at(2)).unwrap();
+    drop(queue);
+    let left = open(directory.path()).leftovers().unwrap();
+    assert_eq!((left[0].corrupt_rows, &left[0].bytes), (0, &vec![vec![2; 40]]));
+}
+
+#[test]
+fn a_crash_between_the_block_and_the_next_journal_row_neither_loses_nor_doubles() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut queue = open(directory.path());
+    let mut last = 0;
+    for byte in 1..=3 {
+        last = queue.commit(Hash::of(b"map"), &[byte; 40], at(1)).unwrap();
+    }
+    // The file still holds the rows of the block, since nothing was written to it since.
+    seal(&mut queue, 1, Some(last), at(2));
+    let crashed = tempfile::tempdir().unwrap();
+    copy(directory.path(), crashed.path());
+    let mut again = open(crashed.path());
+    assert_eq!(again.leftovers().unwrap(), [], "what is in a block is not in the journal");
+    assert_eq!(again.commit(Hash::of(b"map"), &[4; 9], at(3)).unwrap(), 4, "numbers go on");
+    let left = again.leftovers().unwrap();
+    assert_eq!((left[0].through, &left[0].bytes), (4, &vec![vec![4; 9]]));
+    // A block that could not be stored leaves the rows where they are.
+    let refused = QueueLimits { disk_reserve: u64::MAX, ..LIMITS };
+    again.acknowledge(1, 1, "log").unwrap();
+    drop(again);
+    let (mut again, _) = Queue::open(crashed.path(), refused, at(4)).unwrap();
+    again.seal(&sealing(2, Some(4), at(4)), |link| build(link, at(4))).unwrap_err();
+    assert_eq!(again.commit(Hash::of(b"map"), &[5; 9], at(5)).unwrap(), 5);
+    drop(again);
+    assert_eq!(open(crashed.path()).leftovers().unwrap()[0].bytes, [[4; 9], [5; 9]]);
+}
+
+#[test]
+fn the_journal_of_schema_2_moves_into_the_file_also_if_the_move_was_cut_short() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()));
+    let old = rusqlite::Connection::open(directory.path().join("queue.db")).unwrap();
+    let back = "ALTER TABLE state DROP COLUMN journaled_through; PRAGMA user_version = 2;
+                CREATE TABLE journal (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, config_hash BLOB NOT NULL,
+                                      checksum BLOB NOT NULL, bytes BLOB NOT NULL);";
+    old.execute_batch(back).unwrap();
+    for id in 7..10_u8 {
+        let checksum = if id == 8 { [0; 32] } else { Hash::of(&[id; 5]).0 };
+        let values = rusqlite::params![id, 1_000_000_000, Hash::of(b"map").0, &checksum[..8], [id; 5]];
+        old.execute("INSERT INTO journal VALUES (?1, ?2, ?3, ?4, ?5)", values).unwrap();
+    }
+    drop(old);
+    // As far as a move came that was killed before the table was dropped.
+    let before = std::fs::read(directory.path().join("queue.db")).unwrap();
+    drop(open(directory.path()));
+    std::fs::write(directory.path().join("queue.db"), before).unwrap();
+    let mut queue = open(directory.path());
+    let left = queue.leftovers().unwrap();
+    assert_eq!((left.len(), left[0].through, left[0].corrupt_rows), (1, 9, 0));
+    assert_eq!(left[0].bytes, [vec![7; 5], Vec::new(), vec![9; 5]]);
+    assert_eq!(queue.state().last_instant, Some(at(1)));
+    seal(&mut queue, 1, Some(9), at(2));
+    assert_eq!(header(&mut queue, 1).gaps.iter().map(|g| g.kind).collect::<Vec<_>>(), [GapKind::Corrupted]);
+    let table = "SELECT count(*) FROM sqlite_schema WHERE name = 'journal'";
+    let db = rusqlite::Connection::open(directory.path().join("queue.db")).unwrap();
+    assert_eq!(db.query_row(table, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
+    assert_eq!(queue.commit(Hash::of(b"map"), &[1], at(3)).unwrap(), 10);
 }
 
 #[test]

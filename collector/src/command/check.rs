@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Answer, Arguments, Failure, Text, read_config};
 use crate::config::{BrokerConfig, Config};
 use crate::keys::Keys;
+use crate::mirror::influx::Server;
 
 /// Checks the configuration and makes the keys if there are none yet.
 pub(super) fn check(arguments: &Arguments) -> Result<Answer, Failure> {
@@ -15,6 +16,10 @@ pub(super) fn check(arguments: &Arguments) -> Result<Answer, Failure> {
     let keys = Keys::open(state_dir).map_err(|error| Failure::new(78, error.to_string()))?;
     let key = keys.ack.public();
     let broker = broker_url(&config);
+    if let Some(mirror) = &config.mirror {
+        // Token and certificates are read here too; the server need not be there.
+        Server::open(mirror)?;
+    }
     let say = |zh: &str, en: &str| arguments.lang.say(zh, en);
     let mut text = Text::default();
     text.line(format_args!("{}\n", say("配置有效。", "The configuration is valid.")));
@@ -28,6 +33,9 @@ pub(super) fn check(arguments: &Arguments) -> Result<Answer, Failure> {
     ));
     for agent in &config.agents {
         text.line(format_args!("              {}/{} epoch {} {}", agent.site, agent.id, agent.epoch, agent.public_key));
+    }
+    if let Some(mirror) = &config.mirror {
+        text.line(format_args!("  mirror      {} {} {}", mirror.url, mirror.org, mirror.bucket));
     }
     text.line(format_args!(
         "\n{}\n",
@@ -44,6 +52,7 @@ pub(super) fn check(arguments: &Arguments) -> Result<Answer, Failure> {
         .collect();
     let json = json!({
         "state_dir": state_dir, "broker": broker, "http": config.http_listen, "agents": agents,
+        "mirror": config.mirror.as_ref().map(|mirror| json!({ "url": mirror.url, "org": mirror.org, "bucket": mirror.bucket })),
         "collector_key": key, "checkpoint_key": keys.checkpoint.public(),
     });
     Ok(Answer { exit: 0, text, json })

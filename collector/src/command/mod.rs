@@ -5,6 +5,8 @@ mod agents;
 mod check;
 mod doctor;
 mod import;
+mod mirror;
+mod project;
 mod rebuild;
 mod serve;
 
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
+use shopfloor::id::SiteId;
 use shopfloor::time::Clock;
 
 use crate::CollectorError;
@@ -69,22 +72,54 @@ enum Command {
     Run,
     /// Check the configuration and print the lines that agents need.
     Check,
-    /// Import a plant.toml: checked as a whole, compared with the version in force, appended to the log.
+    /// Import a plant.toml, or an equipment register as XLSX: checked as a whole, compared with the version in force,
+    /// appended to the log.
     Import {
         /// The file.
         plant: PathBuf,
+        /// Whose register it is, where the file is a spreadsheet.
+        #[arg(long, value_name = "ID")]
+        site: Option<SiteId>,
         /// Check and compare only.
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Projects: registration, criteria, verdicts, sheets.
+    Project {
+        #[command(subcommand)]
+        command: project::ProjectCommand,
+    },
+    /// Write something out for people.
+    Export {
+        #[command(subcommand)]
+        command: ExportCommand,
     },
     /// Say for each agent what is in the log, what is missing, and whether the log holds together.
     Doctor,
     /// Delete what is derived and read the whole log again: hashes, signatures, tree, checkpoints.
     Rebuild,
+    /// The copy of samples and results for Grafana users.
+    Mirror {
+        #[command(subcommand)]
+        command: mirror::MirrorCommand,
+    },
     /// Agents.
     Agent {
         #[command(subcommand)]
         command: AgentCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ExportCommand {
+    /// The equipment register (设备台账) of a site, as the XLSX sheet that can be imported again.
+    Register {
+        /// The site.
+        #[arg(long, value_name = "ID")]
+        site: SiteId,
+        /// The file to write.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
 }
 
@@ -129,6 +164,7 @@ impl From<CollectorError> for Failure {
         let exit = match &error {
             CollectorError::Broker(_) => 69,
             CollectorError::Key(_) => 78,
+            CollectorError::Mirror(error) => mirror::exit(error),
             _ => 74,
         };
         Self::new(exit, error.to_string())
@@ -146,9 +182,14 @@ pub fn run(arguments: &Arguments) -> u8 {
     let answer = match &arguments.command {
         Command::Run => return serve::run(arguments),
         Command::Check => check::check(arguments),
-        Command::Import { plant, dry_run } => import::run(arguments, plant, *dry_run),
+        Command::Import { plant, site, dry_run } => import::run(arguments, plant, site.as_ref(), *dry_run),
+        Command::Export { command: ExportCommand::Register { site, output } } => {
+            import::export_register(arguments, site, output)
+        }
+        Command::Project { command } => project::run(arguments, command),
         Command::Doctor => doctor::doctor(arguments),
         Command::Rebuild => rebuild::rebuild(arguments),
+        Command::Mirror { command } => mirror::run(arguments, command),
         Command::Agent { command: AgentCommand::List } => agents::list(arguments),
     };
     match answer {

@@ -30,7 +30,12 @@ pub(super) fn rebuild(arguments: &Arguments) -> Result<Answer, Failure> {
     for plant in &plants {
         text.line(format_args!("  {} {} {}", arguments.lang.say("工厂", "site"), plant.site.id, plant.site.name));
     }
+    let projects: Vec<_> = store.ledger.projects().iter().map(|history| history.current().project.id.clone()).collect();
+    for project in &projects {
+        text.line(format_args!("  {} {project}", arguments.lang.say("项目", "project")));
+    }
     let sites: Vec<_> = plants.iter().map(|plant| plant.site.id.clone()).collect();
     let exit = u8::from(report.fault_count > 0);
-    Ok(Answer { exit, text, json: json!({ "log": log_json(&store.log, &report), "sites": sites, "exit": exit }) })
+    let log = log_json(&store.log, &report);
+    Ok(Answer { exit, text, json: json!({ "log": log, "sites": sites, "projects": projects, "exit": exit }) })
 }

@@ -1,5 +1,6 @@
 //! The collector's configuration: the values as meant. `resolve.rs` makes them from what is written.
 
+mod mirror;
 mod resolve;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use shopfloor::wire::sign::PublicKey;
 
 pub use shopfloor::file::document::Problems as ConfigErrors;
 
+pub use mirror::{MirrorConfig, QueryLanguage};
 pub use resolve::parse;
 
 /// The newest version of the file format that this program reads.
@@ -39,6 +41,8 @@ pub struct Config {
     pub checkpoint_interval: i64,
     /// How long sequences may be missing before the agent is asked for them, nanoseconds.
     pub missing_after: i64,
+    /// Where the copy for Grafana users goes, if anywhere.
+    pub mirror: Option<MirrorConfig>,
 }
 
 /// Which MQTT broker is used.

@@ -38,6 +38,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Config, ConfigErrors> {
         settle: settle(&root),
         checkpoint_interval,
         missing_after,
+        mirror: super::mirror::mirror(&root, folder),
     };
     root.refuse_others();
     report.finish(config)

@@ -28,8 +28,15 @@ pub struct Progress(Mutex<Reached>);
 
 #[derive(Debug, Default)]
 struct Reached {
-    kept: BTreeMap<(SiteId, WorkUnitId, WindowKind), Timestamp>,
+    kept: BTreeMap<(SiteId, WorkUnitId, WindowKind), Stretch>,
     plants: BTreeMap<SiteId, Hash>,
+}
+
+/// From the first block that was known then, up to where windows were kept.
+#[derive(Debug, Clone, Copy)]
+struct Stretch {
+    began: Timestamp,
+    until: Timestamp,
 }
 
 impl Progress {
@@ -49,9 +56,10 @@ impl Pipeline {
             self.take_plant(progress, version)?;
         }
         let mut worked = self.refresh(now)?;
-        for version in &versions {
-            for unit in version.plant.work_units.iter().filter(|unit| unit.is_connected()) {
-                for kind in KEPT {
+        // Shifts and days of every site come before anybody's hours: the region waits for them.
+        for kind in KEPT {
+            for version in &versions {
+                for unit in version.plant.work_units.iter().filter(|unit| unit.is_connected()) {
                     if worked < TURN_MAX {
                         worked += self.settle_due(progress, version, unit, kind, now, TURN_MAX - worked)?;
                     }
@@ -140,12 +148,9 @@ impl Pipeline {
     ) -> Result<usize, EvaluateError> {
         let key = (version.plant.site.id.clone(), unit.id.clone(), kind);
         let kept = progress.lock().kept.get(&key).copied();
-        let Some(start) = (match kept {
-            Some(kept) => Some(kept),
-            None => self.first(version, unit)?,
-        }) else {
-            return Ok(0);
-        };
+        let Some(began) = self.began(version, unit)? else { return Ok(0) };
+        // An agent whose history arrives behind the live one's first blocks takes the search back to its own first.
+        let start = kept.filter(|kept| kept.began <= began).map_or(began, |kept| kept.until);
         let late = grace(kind, &self.settle);
         let range = Interval { start, end: start.plus(LOOK).min(now) };
         let mut worked = 0;
@@ -167,16 +172,7 @@ impl Pipeline {
         if windows.is_empty() && range.end == start.plus(LOOK) {
             reached = range.end;
         }
-        progress.lock().kept.insert(key, reached);
+        progress.lock().kept.insert(key, Stretch { began, until: reached });
         Ok(worked)
-    }
-
-    fn first(&self, version: &PlantVersion, unit: &WorkUnit) -> Result<Option<Timestamp>, EvaluateError> {
-        let mut first = None;
-        for binding in &unit.bindings {
-            let seen = self.series.first_of(&version.plant.site.id, &binding.agent)?;
-            first = [first, seen].into_iter().flatten().min();
-        }
-        Ok(first)
     }
 }

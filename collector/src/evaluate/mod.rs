@@ -4,8 +4,12 @@
 
 pub mod background;
 pub mod convert;
+pub mod days;
+pub mod maturity;
 pub mod number;
 pub mod pipeline;
+pub mod project;
+pub mod region;
 pub mod result;
 pub mod window;
 pub mod words;

@@ -170,6 +170,45 @@ impl Pipeline {
         Ok((result, read))
     }
 
+    /// Such a stretch in the shape that is served, and how far what it was read from may still change.
+    pub(super) fn stretch(
+        &self,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        window: &Window,
+        now: Timestamp,
+    ) -> Result<(Evaluated, Read), EvaluateError> {
+        let (result, read) = self.span(version, unit, window, now)?;
+        let found = basis(version, &key(version, unit, window), &result, &read);
+        let named = Named { version, unit: &unit.id, data_version: &found.data_version, demo: read.demo };
+        let mut shape = convert::window(&result, &named);
+        let state = if now < window.interval.end { State::Live } else { State::Provisional };
+        state.name().clone_into(&mut shape.state);
+        let blocks = Rested::of(&read, result.evaluated);
+        Ok((Evaluated { shape, result, blocks }, read))
+    }
+
+    /// The instant from which the first block of any of a work unit's agents answers.
+    pub(super) fn began(&self, version: &PlantVersion, unit: &WorkUnit) -> Result<Option<Timestamp>, EvaluateError> {
+        let mut first = None;
+        for binding in &unit.bindings {
+            let seen = self.series.first_of(&version.plant.site.id, &binding.agent)?;
+            first = [first, seen].into_iter().flatten().min();
+        }
+        Ok(first)
+    }
+
+    /// How many blocks are near such a stretch and which came last.
+    pub(super) fn stretch_fingerprint(
+        &self,
+        version: &PlantVersion,
+        unit: &WorkUnit,
+        window: Interval,
+        now: Timestamp,
+    ) -> Result<(u64, u64), EvaluateError> {
+        self.ask(version, unit, window, UNHURRIED, now, Series::fingerprint)
+    }
+
     /// Up to where a window that has not ended can be accounted for. Data arrive in blocks, so the last seconds are
     /// on their way: they are left out, not called unknown. An agent that is silent for longer than a block may take
     /// is not on its way; then the account goes up to now and its silence is unknown time.

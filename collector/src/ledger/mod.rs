@@ -1,20 +1,24 @@
-//! The current view of the documents in the log: the plant of each site, and every register map by its hash.
+//! The current view of the documents in the log: the plant of each site, every version of each project, and every
+//! register map by its hash.
 //!
 //! Held in memory and read from the log at the start; the log is the only place where documents are kept.
 
 pub mod import;
+pub mod project;
+pub mod project_import;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use shopfloor::hash::Hash;
-use shopfloor::id::SiteId;
+use shopfloor::id::{ProjectId, SiteId};
 use shopfloor::plant::Plant;
 use shopfloor::register_map::RegisterMap;
 use shopfloor::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::log::{DocumentKind, Log, LogError, StoredDocument};
+use project::{ProjectHistory, ProjectVersion};
 
 /// One imported version of a site's plant model.
 #[derive(Debug, Clone)]
@@ -40,6 +44,7 @@ pub struct Ledger {
 #[derive(Default)]
 struct View {
     plants: BTreeMap<SiteId, Vec<Arc<PlantVersion>>>,
+    projects: BTreeMap<ProjectId, Vec<Arc<ProjectVersion>>>,
     maps: BTreeMap<Hash, Arc<RegisterMap>>,
 }
 
@@ -49,7 +54,7 @@ impl Ledger {
     pub fn open(log: &Log) -> Result<Self, LogError> {
         let (revision, _) = watch::channel(0);
         let ledger = Self { view: RwLock::default(), revision };
-        for kind in [DocumentKind::RegisterMap, DocumentKind::Plant] {
+        for kind in [DocumentKind::RegisterMap, DocumentKind::Plant, DocumentKind::Project] {
             for document in log.documents(kind)? {
                 ledger.apply(&document);
             }
@@ -66,6 +71,16 @@ impl Ledger {
                 }
                 Err(error) => tracing::warn!(log_index = document.log_index, %error, "register map passed over"),
             },
+            DocumentKind::Project => match ProjectVersion::read(document) {
+                Ok(version) => {
+                    let id = version.project.id.clone();
+                    self.write().projects.entry(id).or_default().push(Arc::new(version));
+                }
+                Err(error) => tracing::warn!(log_index = document.log_index, %error, "project passed over"),
+            },
+            DocumentKind::Newer => {
+                tracing::warn!(log_index = document.log_index, "document of a newer program passed over");
+            }
             DocumentKind::Plant => match plant_version(document) {
                 Ok(version) => {
                     let site = version.plant.site.id.clone();
@@ -95,6 +110,16 @@ impl Ledger {
     /// All versions of a site's plant, oldest first.
     pub fn plant_versions(&self, site: &SiteId) -> Vec<Arc<PlantVersion>> {
         self.read().plants.get(site).cloned().unwrap_or_default()
+    }
+
+    /// A project with all its versions.
+    pub fn project(&self, id: &ProjectId) -> Option<ProjectHistory> {
+        self.read().projects.get(id).map(|versions| ProjectHistory { versions: versions.clone() })
+    }
+
+    /// All projects with their versions, by id.
+    pub fn projects(&self) -> Vec<ProjectHistory> {
+        self.read().projects.values().map(|versions| ProjectHistory { versions: versions.clone() }).collect()
     }
 
     /// The register map with this hash; `None` until its agent's birth has arrived.

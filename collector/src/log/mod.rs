@@ -29,7 +29,7 @@ use checkpoint::replace_file;
 use merkle::append_leaf;
 use month::{Month, insert_block, signed};
 
-pub use documents::{DocumentKind, DocumentKindError, NewDocument, StoredDocument};
+pub use documents::{DocumentKind, NewDocument, StoredDocument};
 pub use read::AgentSummary;
 pub use verify::{Fault, LogReport};
 

@@ -223,6 +223,23 @@ fn every_kind_of_damage_is_found() {
 }
 
 #[test]
+fn a_document_of_a_newer_program_is_kept_and_verified_and_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path(), NOVEMBER);
+    let document = NewDocument::new(DocumentKind::Project, b"seal".to_vec());
+    log.append(NOVEMBER, &Batch { documents: vec![document.clone()], ..Batch::default() }).unwrap();
+    let writer = rusqlite::Connection::open(folder.path().join("log-2026-11.db")).unwrap();
+    writer.execute("UPDATE document SET kind = 'seal_of_three'", []).unwrap();
+    drop((writer, log));
+    let log = open(folder.path(), NOVEMBER);
+    assert_eq!(log.document_by_hash(&document.hash).unwrap().unwrap().kind, DocumentKind::Newer);
+    assert_eq!(log.documents(DocumentKind::Project).unwrap(), []);
+    let report = log.verify(|_, _| None, &key().public()).unwrap();
+    assert_eq!((report.documents, report.fault_count), (1, 0), "{report:?}");
+    assert!(crate::ledger::Ledger::open(&log).unwrap().projects().is_empty());
+}
+
+#[test]
 fn a_log_that_grows_is_verified_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path(), NOVEMBER);

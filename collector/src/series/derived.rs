@@ -226,6 +226,30 @@ impl Derived {
         found.map(|end| end.map(Timestamp::from_nanos)).map_err(|source| self.failed("read the latest result", source))
     }
 
+    /// Which versions were made at `from` or later, in the order in which they were made.
+    pub fn made_since(&self, from: Timestamp) -> Result<Vec<(Key, u32, Timestamp)>, DerivedError> {
+        let connection = self.lock();
+        let read = || -> rusqlite::Result<Vec<Option<(Key, u32, Timestamp)>>> {
+            let mut statement = connection.prepare_cached(
+                "SELECT site, unit, kind, starts, ends, version, made_at FROM result WHERE made_at >= ?1
+                 ORDER BY made_at, site, unit, kind, starts, version",
+            )?;
+            let made = |row: &rusqlite::Row<'_>| {
+                let (version, at) = (row.get(5)?, Timestamp::from_nanos(row.get(6)?));
+                Ok(from_row(row)?.map(|key| (key, version, at)))
+            };
+            statement.query_map([from.as_nanos()], made)?.collect()
+        };
+        let found = read().map_err(|source| self.failed("read which results were made", source))?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// A number that changes when anybody else has written to the file.
+    pub fn revision(&self) -> Result<u64, DerivedError> {
+        let read = self.lock().pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
+        read.map(i64::cast_unsigned).map_err(|source| self.failed("read whether anything was written", source))
+    }
+
     /// At most `limit` windows whose results are stale.
     pub fn stale(&self, limit: usize) -> Result<Vec<Key>, DerivedError> {
         let connection = self.lock();
@@ -288,6 +312,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
             definitions TEXT NOT NULL, log_size INTEGER NOT NULL, made_at INTEGER NOT NULL, cause TEXT, body TEXT NOT NULL,
             PRIMARY KEY (site, unit, kind, starts, ends, version)
         ) STRICT, WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS result_by_time ON result(made_at);
         CREATE TABLE IF NOT EXISTS stale (
             site TEXT NOT NULL, unit TEXT NOT NULL, kind TEXT NOT NULL, starts INTEGER NOT NULL, ends INTEGER NOT NULL,
             PRIMARY KEY (site, unit, kind, starts, ends)

@@ -50,11 +50,13 @@ fn routers_own(status: StatusCode, path: &str) -> Option<ApiError> {
     }
 }
 
-/// Adds the headers that keep the page to this origin.
+/// Adds the headers that keep the page to this origin. A page that brings a policy of its own keeps that: a printed
+/// sheet carries its style inside and may load nothing at all.
 pub async fn protect(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
-        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        let name = HeaderName::from_static(name);
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }

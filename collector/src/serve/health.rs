@@ -76,6 +76,7 @@ pub async fn health(State(serving): State<Arc<Serving>>) -> Response {
         zh: if built { "网页应用已内置" } else { "网页应用未构建" }.to_owned(),
         en: if built { "the web application is embedded" } else { "web not built" }.to_owned(),
     });
+    checks.extend(mirror(&serving));
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = Health { status: if ok { "ok" } else { "degraded" }.to_owned(), checks };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
@@ -86,11 +87,34 @@ fn check(name: &str, ok: bool, good_zh: &str, good_en: &str, bad_zh: &str, bad_e
     Check { name: name.to_owned(), ok, zh: zh.to_owned(), en: en.to_owned() }
 }
 
+/// How far the mirror is, where there is one. It is a copy: said, but no reason to restart anything either.
+fn mirror(serving: &Serving) -> Option<Check> {
+    let up = gauge(serving, "collector_mirror_up")?;
+    let (lag, parked) =
+        (number(serving, "collector_mirror_lag_leaves")?, number(serving, "collector_mirror_parked_lines")?);
+    let (zh, en) = if up {
+        ("镜像正常", "the mirror takes lines")
+    } else {
+        ("镜像受阻, 正在重试", "the mirror takes no lines, tried again")
+    };
+    Some(Check {
+        name: "mirror".to_owned(),
+        ok: true,
+        zh: format!("{zh}; 落后 {lag} 个日志叶, 搁置 {parked} 行"),
+        en: format!("{en}; {lag} leaves behind, {parked} lines parked"),
+    })
+}
+
 /// Whether a gauge of this process stands above zero; `None` if there is none of that name.
 fn gauge(serving: &Serving, name: &str) -> Option<bool> {
+    number(serving, name).map(|number| number > 0.0)
+}
+
+/// Where a gauge of this process stands; `None` if there is none of that name.
+fn number(serving: &Serving, name: &str) -> Option<f64> {
     let families = serving.registry.gather();
     let family = families.iter().find(|family| family.name() == name)?;
-    family.get_metric().first().map(|metric| metric.get_gauge().get_value() > 0.0)
+    family.get_metric().first().map(|metric| metric.get_gauge().get_value())
 }
 
 /// The process's own metrics in the text format of Prometheus.

@@ -30,7 +30,10 @@ use tower_http::compression::CompressionLayer;
 
 use crate::config::Config;
 use crate::evaluate::background::Progress;
+use crate::evaluate::maturity::Maturity;
 use crate::evaluate::pipeline::Pipeline;
+use crate::evaluate::project::Projects;
+use crate::evaluate::region::Regions;
 use crate::ledger::PlantVersion;
 use crate::series::derived::{Derived, DerivedError};
 use crate::series::{CACHE_BYTES, Series};
@@ -69,6 +72,12 @@ pub struct Serving {
     pub series: Arc<Series>,
     /// Results.
     pub pipeline: Arc<Pipeline>,
+    /// Projects and their answers.
+    pub projects: Arc<Projects>,
+    /// The region and its settled days.
+    pub regions: Regions,
+    /// Facts for maturity models.
+    pub maturity: Maturity,
     /// The clock.
     pub wait: Arc<dyn Wait>,
     /// Events for the clients that listen.
@@ -104,11 +113,15 @@ impl Serving {
         derived.made_by(&software())?;
         let series = Arc::new(Series::new(store.log.clone(), store.ledger.clone(), CACHE_BYTES));
         let pipeline = Arc::new(Pipeline::new(store.clone(), series.clone(), derived, config.settle));
+        let projects = Arc::new(Projects::new(store.clone(), Arc::clone(&pipeline)));
         let keys = config.agents.iter().map(|agent| ((agent.site.clone(), agent.id.clone()), agent.public_key));
         Ok(Self {
             store,
             series,
             pipeline,
+            projects,
+            regions: Regions::default(),
+            maturity: Maturity::default(),
             wait,
             told: live::channel(),
             stop,
@@ -188,7 +201,8 @@ pub async fn start(start: Start) -> Result<(SocketAddr, Vec<JoinHandle<()>>), Se
     let tasks = vec![
         tokio::spawn(serve(listener, router, serving.stop.clone())),
         tokio::spawn(tell(Arc::clone(&serving))),
-        tokio::spawn(settle(serving)),
+        tokio::spawn(settle(Arc::clone(&serving))),
+        tokio::spawn(judge(serving)),
     ];
     Ok((address, tasks))
 }
@@ -265,6 +279,38 @@ async fn settle(serving: Arc<Serving>) {
         let next = serving.now().plus(if more { SECOND / 5 } else { TURN });
         tokio::select! {
             () = serving.stop.cancelled() => return,
+            () = serving.wait.until(next) => {}
+        }
+    }
+}
+
+/// Judges projects in the background: when somebody asks for one that is not worked out, and now and then.
+async fn judge(serving: Arc<Serving>) {
+    loop {
+        let working = Arc::clone(&serving);
+        let turn = tokio::task::spawn_blocking(move || {
+            let (clock, stop) = (|| working.now(), || !working.stop.is_cancelled());
+            working.projects.turn(working.now(), &clock, &stop)
+        });
+        match turn.await {
+            Ok(Ok(Some(rest))) => {
+                let next = serving.now().plus(rest);
+                tokio::select! {
+                    () = serving.stop.cancelled() => return,
+                    () = serving.wait.until(next) => continue,
+                }
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "judging a project failed; it is tried again"),
+            Err(error) => {
+                tracing::error!(%error, "judging projects stopped: a bug");
+                return;
+            }
+        }
+        let next = serving.now().plus(TURN);
+        tokio::select! {
+            () = serving.stop.cancelled() => return,
+            () = serving.projects.asked() => {}
             () = serving.wait.until(next) => {}
         }
     }

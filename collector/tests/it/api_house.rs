@@ -263,7 +263,7 @@ fn minute_with(agent: &mut Agent, minute: i64, gaps: Vec<GapRecord>) -> Sealed {
     seal_minute(agent, minute, gaps, vec![group(0, &[0]), group(1, &[1, 2, 3])])
 }
 
-fn seal_minute(agent: &mut Agent, minute: i64, gaps: Vec<GapRecord>, groups: Vec<Group>) -> Sealed {
+pub fn seal_minute(agent: &mut Agent, minute: i64, gaps: Vec<GapRecord>, groups: Vec<Group>) -> Sealed {
     let start = MORNING.plus(minute * 60 * SECOND);
     let header = Header {
         format: FORMAT,
@@ -306,7 +306,12 @@ pub struct Site {
 impl Site {
     /// Starts with the plant imported, unless `plant` is empty.
     pub async fn start(folder: &Path, agent: &Agent, now: Timestamp, plant: &str) -> Self {
-        let text = config_text(&[agent]);
+        Self::start_with(folder, &[agent], now, plant).await
+    }
+
+    /// The same with several agents.
+    pub async fn start_with(folder: &Path, agents: &[&Agent], now: Timestamp, plant: &str) -> Self {
+        let text = config_text(agents);
         let config = config::parse(&text, folder.join("collector.toml").to_str().unwrap()).unwrap();
         let clock = HandClock::at(now);
         let token = CancellationToken::new();
@@ -337,6 +342,17 @@ impl Site {
         let answer = tokio::task::spawn_blocking(move || {
             let (parts, mut body) = request.call().unwrap().into_parts();
             ureq::http::Response::from_parts(parts, body.read_to_string().unwrap())
+        });
+        answer.await.unwrap()
+    }
+
+    /// The bytes of a path that must answer 200.
+    pub async fn bytes(&self, path: &str) -> Vec<u8> {
+        let request = self.client.get(format!("{}{path}", self.base));
+        let answer = tokio::task::spawn_blocking(move || {
+            let (parts, mut body) = request.call().unwrap().into_parts();
+            assert_eq!(parts.status, 200);
+            body.read_to_vec().unwrap()
         });
         answer.await.unwrap()
     }

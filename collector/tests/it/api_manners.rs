@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 
+use collector::ledger::project_import::import_project;
 use shopfloor::time::{MINUTE, SECOND};
 
 use crate::api_house::{MORNING, PLANT, Site, agent, minute};
+use crate::project::PROJECT;
 
 const UNITS: &str = "/api/v1/sites/xinchang/work-units";
 
@@ -15,6 +17,7 @@ async fn the_document_lists_every_route_and_every_route_answers() {
     let site = Site::start(folder.path(), &agent, MORNING.plus(20 * MINUTE), PLANT).await;
     let blocks: Vec<_> = (0..20).map(|at| minute(&mut agent, at)).collect();
     site.deliver(&agent, &blocks).await;
+    import_project(&site.store, PROJECT, "project.toml", MORNING, false).unwrap();
     let document = site.get("/api/openapi.json").await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3."));
     let listed: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
@@ -26,8 +29,17 @@ async fn the_document_lists_every_route_and_every_route_answers() {
         "/api/v1/events",
         "/api/v1/log",
         "/api/v1/overview",
+        "/api/v1/projects",
+        "/api/v1/projects/{project}",
+        "/api/v1/projects/{project}/sheet",
+        "/api/v1/projects/{project}/sheet.xlsx",
+        "/api/v1/region",
+        "/api/v1/region.xlsx",
         "/api/v1/sites",
         "/api/v1/sites/{site}/equipment",
+        "/api/v1/sites/{site}/equipment.xlsx",
+        "/api/v1/sites/{site}/maturity",
+        "/api/v1/sites/{site}/networked",
         "/api/v1/sites/{site}/tags",
         "/api/v1/sites/{site}/tags/{unit}/{tag}/samples",
         "/api/v1/sites/{site}/work-units",
@@ -46,11 +58,14 @@ async fn the_document_lists_every_route_and_every_route_answers() {
             .replace("{unit}", "grinder-01")
             .replace("{tag}", "produced")
             .replace("{hash}", &blocks[0].hash.to_string())
+            .replace("{project}", "xc-2026-001")
             .replace("{start}", "2026-11-25T00:00:00Z")
             .replace("{end}", "2026-11-25T01:00:00Z");
         let operation = &document["paths"][path].as_object().unwrap();
         assert_eq!(operation.keys().collect::<Vec<_>>(), ["get"], "{path} is read-only");
-        if !filled.ends_with("/bytes") {
+        if path.contains("xlsx") {
+            assert!(site.bytes(&filled).await.starts_with(b"PK"), "{filled}");
+        } else if !filled.ends_with("/bytes") {
             let answer = site.raw(&filled, &[]).await;
             // The broker of the test may be seen as away for a moment; that is an answer too.
             let fine = answer.status() == 200 || *path == "/health" && answer.status() == 503;

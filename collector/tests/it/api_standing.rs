@@ -1,11 +1,11 @@
 //! When a result settles, what holds it back, and what makes a new version of it.
 
 use serde_json::Value;
-use shopfloor::time::MINUTE;
+use shopfloor::time::{Clock, MINUTE};
 use shopfloor::wire::block::Sealed;
 
 use crate::api_house::{MORNING, PLANT, Site, agent, minute};
-use crate::house::Agent;
+use crate::house::{Agent, until};
 
 const SHIFTS: &str = "/api/v1/sites/xinchang/work-units/grinder-01/windows?kind=shift&from=2026-11-25&to=2026-11-26";
 
@@ -127,5 +127,41 @@ async fn what_comes_after_the_grace_in_good_time_is_no_late_block() {
     let again = site.get(&hour).await;
     assert_eq!((&again["state"], &again["data_version"]), (&"settled".into(), &settled["data_version"]));
     assert_eq!(again["versions"].as_array().unwrap().len(), 1);
+    site.stop().await;
+}
+
+/// A live agent is heard first, and the history of another arrives behind it: its windows settle too, unasked.
+#[tokio::test(flavor = "multi_thread")]
+async fn history_that_arrives_behind_live_data_settles_in_the_background() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut live = agent();
+    let mut past = Agent::new("edge-past", 2);
+    past.map = live.map.clone();
+    past.map.agent = past.id.clone();
+    let bindings = "agent = \"edge-past\"\nuntil = \"2026-11-25T01:00:00Z\"\n[[work_unit.binding]]\nagent = \"edge-01\"\n\
+        from = \"2026-11-25T01:00:00Z\"";
+    let plant = PLANT.replacen("agent = \"edge-01\"", bindings, 1);
+    let site = Site::start_with(folder.path(), &[&live, &past], MORNING.plus(190 * MINUTE), &plant).await;
+    let blocks: Vec<Sealed> = (60..190).map(|at| minute(&mut live, at)).collect();
+    site.deliver(&live, &blocks).await;
+    let path = folder.path().join("state/derived.db");
+    let kept = |kind: &str| -> i64 {
+        let derived = rusqlite::Connection::open(&path).unwrap();
+        derived.query_row("SELECT count(*) FROM result WHERE kind = ?1", [kind], |row| row.get(0)).unwrap()
+    };
+    let step = || site.clock.move_to(site.clock.now().plus(MINUTE / 12));
+    until("an hour of the live agent is kept", || {
+        step();
+        kept("hour") > 0
+    })
+    .await;
+    assert_eq!(kept("shift"), 0, "the shift was the other agent's");
+    let history: Vec<Sealed> = (-2..60).map(|at| minute(&mut past, at)).collect();
+    site.deliver(&past, &history).await;
+    until("the shift before is kept", || {
+        step();
+        kept("shift") == 1
+    })
+    .await;
     site.stop().await;
 }

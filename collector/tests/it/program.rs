@@ -83,11 +83,11 @@ pub fn metric(http: SocketAddr, name: &str) -> Option<f64> {
     line.rsplit(' ').next()?.parse().ok()
 }
 
-fn run(folder: &Path, arguments: &[&str]) -> Output {
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).arg("--config").arg(folder.join("collector.toml")).output().unwrap()
 }
 
-fn json(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+pub fn json(folder: &Path, arguments: &[&str]) -> (i32, Value) {
     let output = run(folder, &[arguments, &["--format", "json"]].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     let value = serde_json::from_str(&text)

@@ -5,6 +5,8 @@
 // on those: press-01 counts no scrap, lathe-01 reports its state as text, loom-01 runs faster than planned, loom-02 has an
 // open bound, grinder-03 one beyond all sense, and before NO_DATA_DAYS nothing was measured.
 
+import { programme, SITE_NAMES } from "./fixture-programme.mjs";
+
 const HOUR = 3_600_000;
 const ZONE_SHIFT = 8 * HOUR;
 const NO_DATA_DAYS = 2;
@@ -42,8 +44,11 @@ function unit(id, name, name_en, center, protocol, leaf, seed) {
 export function answers(url, mode, now) {
   const parts = url.pathname.split("/").slice(3).map(decodeURIComponent);
   if (mode === "error" && parts[0] !== "sites" && parts[0] !== "overview") return refuse(503, "E-2503", "数据库正忙", "the database is busy");
-  if (mode === "error" && parts[2] === "work-units") return refuse(503, "E-2503", "数据库正忙", "the database is busy");
+  if (mode === "error" && ["work-units", "maturity"].includes(parts[2])) return refuse(503, "E-2503", "数据库正忙", "the database is busy");
   const q = url.searchParams;
+  if (parts.at(-1).endsWith(".xlsx") || parts[2] === "sheet") return { status: 200, body: Buffer.from("made up") };
+  const theirs = programme(parts, mode, now);
+  if (theirs) return ok(theirs);
   switch (parts[0]) {
     case "overview":
       return ok(overview(mode, now));
@@ -94,7 +99,7 @@ function overview(mode, now) {
 
 function siteList(now) {
   const one = (id, name, name_en, county) => ({ id, name, name_en, time_zone: "Asia/Shanghai", county, uscc: null, industry: "C3451", work_units: 8, demo: true, now: iso(now), business_date: "2026-11-25", tz_version: "2026a" });
-  return [one(SITE, "嵊州演示工厂", "Shengzhou demo works", "嵊州市"), one("xinchang-demo", "新昌准绳示范轴承厂（模拟）", null, "新昌县")];
+  return [...SITE_NAMES].sort((a, b) => Number(b.id === SITE) - Number(a.id === SITE)).map((s) => one(s.id, s.name, s.name_en, s.county));
 }
 
 function site([id, what, name, more, a, b], q, mode, now) {
@@ -234,7 +239,7 @@ function result(u, kind, start, end, label, date, now) {
     definition: { id: "oee", version: "1" }, profile: { id: "iso22400", version: "1" }, state_rule: { id: "default", version: "1" },
     tz_version: "2026a", data_version: hash(`${u.id}${start}`), plant: hash("plant"), demo: true,
   };
-  if (end < now - NO_DATA_DAYS * 24 * HOUR) return unmeasured(whole);
+  if (kind !== "span" && end < now - NO_DATA_DAYS * 24 * HOUR) return unmeasured(whole);
   if (u.id === "press-01") return { ...whole, oee: noRatio, quality_ratio: noRatio, counts: { ...whole.counts, good: noCount, scrap: noCount } };
   if (u.id === "loom-02") return { ...whole, effectiveness: { ...whole.effectiveness, high: null, point: null } };
   if (u.id === "grinder-03") return { ...whole, effectiveness: { ...whole.effectiveness, high: ratio(32_120_455, 1000), point: null }, oee: { ...whole.oee, high: ratio(1410, 1000), point: null } };
@@ -260,6 +265,7 @@ function windowAt(u, start, end, kind, now) {
     return s.start === start && s.end === end ? result(u, kind, start, end, { zh: `${s.date} ${s.name}`, en: `${s.date} ${s.id}` }, s.date, now) : null;
   }
   const wall = iso(start + ZONE_SHIFT);
+  if (kind === "span") return result(u, kind, start, end, { zh: `${wall.slice(0, 10)} 起的时间段`, en: `span from ${wall.slice(0, 10)}` }, null, now);
   const label = kind === "day" ? wall.slice(0, 10) : `${wall.slice(0, 10)} ${wall.slice(11, 16)}`;
   const length = kind === "day" ? 24 * HOUR : HOUR;
   return end - start === length ? result(u, kind, start, end, { zh: label, en: label }, wall.slice(0, 10), now) : null;
@@ -422,7 +428,7 @@ function equipment(now) {
   const net = { verified: ["已核验联网", "verified"], declared: ["已申报未核验", "declared"], none: ["未联网", "none"] };
   return [
     ...UNITS.map((u, i) => ({ id: `eq-00${i + 1}`, name: u.name, model: "3MZ1310", serial: `SN-2019-0${i}`, key_process: i < 4, contract_line: `C-0${i + 1}`, networked: "verified", zh: net.verified[0], en: net.verified[1], attested_by: null, attested_at: null, work_unit: u.id, first_data: iso(now - 30 * HOUR), last_data: iso(now - 8000) })),
-    { id: "eq-020", name: "热处理炉", model: "RX3-75", serial: "SN-2014-11", key_process: true, contract_line: null, networked: "declared", zh: net.declared[0], en: net.declared[1], attested_by: "嵊州演示工厂", attested_at: iso(now - 300 * HOUR), work_unit: null, first_data: null, last_data: null },
+    { id: "eq-020", name: "热处理炉", model: "RX3-75", serial: "SN-2014-11", key_process: true, contract_line: null, networked: "declared", registered: "verified", system: "炉温监控系统", remark: { code: "never-sent", zh: "台账记为已核验, 但本系统从未收到它的数据, 按已申报计", en: "registered as verified, but no data of it ever arrived here: counted as declared" }, zh: net.declared[0], en: net.declared[1], attested_by: "嵊州演示工厂", attested_at: iso(now - 300 * HOUR), work_unit: null, first_data: null, last_data: null },
     { id: "eq-021", name: "手动攻丝机", model: null, serial: null, key_process: false, contract_line: null, networked: "none", zh: net.none[0], en: net.none[1], attested_by: null, attested_at: null, work_unit: null, first_data: null, last_data: null },
   ];
 }

@@ -27,7 +27,7 @@ describe("addresses", () => {
   it("come back as they went", () => {
     const start = "2026-11-25T00:00:00Z";
     const link = to.window("s-1", "轴承/01", { start, end: "2026-11-25T08:00:00Z", kind: "shift" });
-    expect(parseRoute(link)).toEqual({ page: "window", site: "s-1", unit: "轴承/01", start, end: "2026-11-25T08:00:00Z", kind: "shift" });
+    expect(parseRoute(link)).toEqual({ page: "window", site: "s-1", unit: "轴承/01", start, end: "2026-11-25T08:00:00Z", kind: "shift", project: null });
     expect(parseRoute(to.samples("s", "u", "t", { from: "a", to: "b", window: "w" }))).toMatchObject({ page: "samples", from: "a", back: "w" });
   });
   it("that name nothing are lost, not errors", () => {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here decides anything about Plumbline; it installs peers, builds the web application and calls cargo.
 
+mod grafana;
 mod peers;
 mod run;
 mod test;
@@ -18,6 +19,7 @@ usage: cargo xtask <command>
                      (options are passed on; `cargo xtask demo --help` lists them)
   test               everything CI runs: formatting, lints, unit, script, property, end-to-end, peers, browser
   web                build the web application alone
+  grafana            write the dashboards of dashboards/grafana
   walk               the browser test alone: a fresh demo, walked in Chinese and English
   bench              CPU-seconds per million samples of agent and ingest beside a floor program; bytes on the wire
   faults             the long form of the fault tests: 200 kills, 20 seeds, the recordings whole
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Some("demo") => run::demo(rest),
         Some("test") => test::all(),
         Some("web") => web::build(&root()).map(|_| ()),
+        Some("grafana") => grafana::write(&root()),
         Some("walk") => test::walk_alone(),
         Some("bench") => test::bench(rest),
         Some("faults") => test::faults(),

@@ -95,10 +95,11 @@ fn walk() -> Result<()> {
 }
 
 fn start_demo() -> Result<(Child, String)> {
-    // The program itself, not `cargo run`: ending cargo would leave the demo running.
+    // The program itself, not `cargo run`: ending cargo would leave the demo running. Two days are the least in which
+    // the projects come out as they should at whatever hour this runs, and in which yesterday is whole everywhere.
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
     let mut demo = Command::new(target.join("debug/plumbline-demo"))
-        .args(["--days", "0.5", "--ready-when-filled"])
+        .args(["--days", "2", "--ready-when-filled"])
         .current_dir(root())
         .stdout(Stdio::piped())
         .spawn()

@@ -87,14 +87,15 @@ pub fn work_unit(
     let times = time_element::measure(&timeline, &profile.production);
     let quantities = quantity::measure(plant, &tags, evaluated, &mut remarks)
         .ok_or_else(|| EvaluateError::Overflow(unit.id.clone()))?;
-    let factors = oee::compute(&oee::Inputs {
+    let parts = oee::Inputs {
         planned_busy: times.planned_busy,
         production: time_element::production_bounds(&times, &profile.production),
         production_point: times.production,
         ideal_all: quantities.ideal_all.clone(),
         ideal_scrap: quantities.ideal_scrap.clone(),
         quality: quantities.quality.clone(),
-    });
+    };
+    let factors = oee::compute(&parts);
     let coverage = coverage(&times);
     notice(&times, coverage, &factors.effectiveness, &profile, &mut remarks);
 
@@ -103,6 +104,7 @@ pub fn work_unit(
         .last()
         .map(|segment| Current { segment: whole_of_last(segment, &timeline.segments), newest_sample: tags.newest() });
     let mut result = WorkUnitResult {
+        work_unit: unit.id.clone(),
         window: window.clone(),
         evaluated,
         planned,
@@ -119,6 +121,8 @@ pub fn work_unit(
         quality_ratio: factors.quality_ratio,
         oee: factors.oee,
         availability_effectiveness: factors.availability_effectiveness,
+        parts,
+        quality_in_pieces: quantities.quality_in_pieces,
         coverage,
         micro_stops: timeline.micro_stops,
         formula: Vec::new(),

@@ -23,6 +23,7 @@ pub struct Quantities {
     pub ideal_all: Result<Amount, Remark>,
     pub ideal_scrap: Result<Amount, Remark>,
     pub quality: Result<(Amount, Amount), Remark>,
+    pub quality_in_pieces: bool,
 }
 
 /// Measures every counter of the work unit; `None` if a sum does not fit.
@@ -51,10 +52,11 @@ pub fn measure(plant: &Plant, tags: &Tags<'_>, interval: Interval, remarks: &mut
     let total = |steps: &Option<Vec<Step>>| steps.as_deref().map(Count::sum);
     let (produced_count, scrap_count) = (transpose(total(&produced))?, transpose(total(&scrap))?);
     let good = produced_count.as_ref().zip(scrap_count.as_ref()).map(|(all, scrap)| good(all, scrap, remarks));
+    let quality_in_pieces = one_measure(tags.unit, &runs, interval);
     let quality = match (&produced_count, &scrap_count) {
         (None, _) => Err(not_measured("production-not-measured", "产量没有计数点位", "no tag counts produced pieces")),
         (_, None) => no_scrap().map(|amount| (amount, amount)),
-        (Some(all), Some(scrap)) if one_measure(tags.unit, &runs, interval) => Ok((amount(all), amount(scrap))),
+        (Some(all), Some(scrap)) if quality_in_pieces => Ok((amount(all), amount(scrap))),
         _ => ideal_all.clone().and_then(|all| ideal_scrap.clone().map(|scrap| (all, scrap))),
     };
     let products = by_product(tags.unit, &runs, produced.as_deref(), scrap.as_deref())?;
@@ -67,6 +69,7 @@ pub fn measure(plant: &Plant, tags: &Tags<'_>, interval: Interval, remarks: &mut
         ideal_all,
         ideal_scrap,
         quality,
+        quality_in_pieces,
     })
 }
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::calendar::PlannedSpan;
 use crate::counter::Count;
-use crate::id::{ProductId, ShiftId, TagName};
-use crate::oee::{Figure, Ratio};
+use crate::id::{ProductId, ShiftId, TagName, WorkUnitId};
+use crate::oee::{self, Figure, Ratio};
 use crate::plant::Role;
 use crate::remark::Remark;
 use crate::time::{Interval, Timestamp};
@@ -142,6 +142,8 @@ pub struct Definitions {
 /// The answer for one work unit and one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkUnitResult {
+    /// The work unit.
+    pub work_unit: WorkUnitId,
     /// The window as asked.
     pub window: Window,
     /// The part that is over: the window up to `now`. Every figure is about this part.
@@ -174,6 +176,10 @@ pub struct WorkUnitResult {
     pub oee: Figure,
     /// Availability x effectiveness = sum of PRI x PQ / PBT, which needs no scrap counter.
     pub availability_effectiveness: Figure,
+    /// The times and amounts that the factors were made of, so that those of several work units can be added.
+    pub parts: oee::Inputs,
+    /// Whether the quality parts are pieces; else they are ideal time.
+    pub quality_in_pieces: bool,
     /// Share of the planned busy time (of the window, if nothing was planned) with known state.
     pub coverage: Option<Ratio>,
     /// Minor stops: how many stops of the window were shorter than the threshold.

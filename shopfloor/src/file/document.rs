@@ -19,6 +19,8 @@ pub struct Problem {
     pub column: usize,
     /// What is wrong, why, and what to write instead.
     pub message: String,
+    /// The same in Chinese, where people meet it outside the file: in the rows of a register, for example.
+    pub zh: Option<String>,
 }
 
 /// Everything wrong with a file.
@@ -58,8 +60,17 @@ impl<'a> Report<'a> {
 
     /// Notes a problem at a place of the text.
     pub fn add(&self, span: Range<usize>, message: impl Into<String>) {
+        self.put(span, message.into(), None);
+    }
+
+    /// The same in both languages.
+    pub fn add_in_both(&self, span: Range<usize>, message: impl Into<String>, zh: impl Into<String>) {
+        self.put(span, message.into(), Some(zh.into()));
+    }
+
+    fn put(&self, span: Range<usize>, message: String, zh: Option<String>) {
         let (line, column) = self.place(span.start);
-        self.problems.borrow_mut().insert(Problem { line, column, message: message.into() });
+        self.problems.borrow_mut().insert(Problem { line, column, message, zh });
     }
 
     /// `file:line:column` of a place, to point at a second one in a message.
@@ -137,6 +148,12 @@ impl<'t, 'a> Table<'t, 'a> {
     pub fn problem(&self, key: &str, message: impl Into<String>) {
         let span = self.entries.get(key).map_or_else(|| self.span(), Spanned::span);
         self.report.add(span, message);
+    }
+
+    /// The same in both languages.
+    pub fn problem_in_both(&self, key: &str, message: impl Into<String>, zh: impl Into<String>) {
+        let span = self.entries.get(key).map_or_else(|| self.span(), Spanned::span);
+        self.report.add_in_both(span, message, zh);
     }
 
     /// The keys of a table whose keys are names, with their places.

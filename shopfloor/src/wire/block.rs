@@ -136,7 +136,7 @@ pub fn seal(draft: Header, sections: &[(SectionName, Vec<Group>)], key: &SecretK
         let plain = section::encode(groups).map_err(failed)?;
         // What is sealed must be readable for ever, so it is read once before it is signed.
         section::decode(&plain, limits.values_max).map_err(failed)?;
-        let body = section::deflate(&plain).map_err(failed)?;
+        let body = section::deflate(&plain);
         let entry = SectionEntry {
             name: name.clone(),
             bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),

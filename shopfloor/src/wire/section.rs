@@ -6,8 +6,6 @@ mod event;
 mod scan;
 mod values;
 
-use std::io::{Read, Write};
-
 use crate::sample::StatusCode;
 use crate::wire::column::{ColumnError, Source, put_varint};
 
@@ -175,31 +173,34 @@ pub fn decode(bytes: &[u8], values_max: u32) -> Result<Vec<Group>, SectionError>
 }
 
 /// Compresses the bytes of a section: zlib (RFC 1950), so that any standard library reads it.
-pub fn deflate(bytes: &[u8]) -> Result<Vec<u8>, SectionError> {
-    let compressed = Vec::with_capacity(bytes.len() / 2 + 64);
-    let mut encoder = flate2::write::ZlibEncoder::new(compressed, flate2::Compression::new(DEFLATE_LEVEL));
-    let failed = |error: std::io::Error| SectionError::Inflate(error.to_string());
-    encoder.write_all(bytes).map_err(failed)?;
-    encoder.finish().map_err(failed)
+///
+/// `miniz_oxide` is called by name: the same columns then give the same bytes in every build and on every processor.
+pub fn deflate(bytes: &[u8]) -> Vec<u8> {
+    miniz_oxide::deflate::compress_to_vec_zlib(bytes, DEFLATE_LEVEL)
 }
 
 /// The level at which another step costs more processor time than it saves bytes (`examples/layout.rs` measures it).
-const DEFLATE_LEVEL: u32 = 5;
+const DEFLATE_LEVEL: u8 = 5;
 
 /// Inflates a section to exactly `declared` bytes, which the caller has found within its bounds.
 pub fn inflate(compressed: &[u8], declared: u32) -> Result<Vec<u8>, SectionError> {
+    use miniz_oxide::inflate::TINFLStatus;
+    use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
+
     let length = usize::try_from(declared).map_err(|_| SectionError::Length { declared })?;
     let mut bytes = vec![0; length];
-    let mut decoder = flate2::bufread::ZlibDecoder::new(compressed);
-    decoder.read_exact(&mut bytes).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => SectionError::Length { declared },
-        _ => SectionError::Inflate(error.to_string()),
-    })?;
-    let mut more = [0];
-    match decoder.read(&mut more) {
-        Ok(0) if decoder.total_in() == compressed.len() as u64 => Ok(bytes),
-        Ok(_) => Err(SectionError::Length { declared }),
-        Err(error) => Err(SectionError::Inflate(error.to_string())),
+    let flags = inflate_flags::TINFL_FLAG_PARSE_ZLIB_HEADER
+        | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF
+        | inflate_flags::TINFL_FLAG_COMPUTE_ADLER32;
+    let mut state = Box::<DecompressorOxide>::default();
+    let (status, read, written) = decompress(&mut state, compressed, &mut bytes, 0, flags);
+    match status {
+        TINFLStatus::Done if read == compressed.len() && written == length => Ok(bytes),
+        // Too short, too long, or with bytes behind its end.
+        TINFLStatus::Done | TINFLStatus::HasMoreOutput | TINFLStatus::FailedCannotMakeProgress => {
+            Err(SectionError::Length { declared })
+        }
+        other => Err(SectionError::Inflate(format!("{other:?}"))),
     }
 }
 

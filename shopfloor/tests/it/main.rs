@@ -7,6 +7,8 @@
 
 mod ack_model;
 mod house;
+mod indicator;
+mod judging;
 mod properties;
 mod script;
 mod wire;

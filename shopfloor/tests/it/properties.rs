@@ -17,7 +17,7 @@ use shopfloor::unit::Rational;
 const START: &str = "2026-03-28T11:00:00Z";
 const SCAN: i64 = 10 * SECOND;
 
-fn factory(zone: &str) -> Plant {
+pub fn factory(zone: &str) -> Plant {
     let text = format!(
         r#"
         schema = 1
@@ -54,28 +54,30 @@ fn factory(zone: &str) -> Plant {
         calendar = "c"
         state_rule = "codes"
         micro_stop = "5min"
-        role = {{ state = "m/state", produced = "m/produced", scrap = "m/scrap" }}
+        role = {{ state = "m/state", produced = "m/produced", scrap = "m/scrap", energy = "m/energy" }}
         counter.produced = {{ maximum_rate = {{ amount = 1, per = "10s" }} }}
         counter.scrap = {{ maximum_rate = {{ amount = 1, per = "10s" }} }}
+        counter.energy = {{ unit = "Wh", maximum_rate = {{ amount = "0.05", per = "10s" }} }}
         ideal_cycle = [{{ product = "*", time = "12s" }}]
         "#
     );
     plant::parse(&text, "properties").unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// What a machine really did: each state for so many scans; while it runs, it makes a piece every other scan.
+/// What a machine really did: each state for so many scans; while it runs, it makes a piece every other scan
+/// and takes 50 Wh a scan, else 10.
 #[derive(Debug, Clone)]
-struct Story {
+pub struct Story {
     states: Vec<(i64, i64)>,
 }
 
-fn story() -> impl Strategy<Value = Story> {
+pub fn story() -> impl Strategy<Value = Story> {
     prop::collection::vec((0..5_i64, 1..400_i64), 20..40).prop_map(|states| Story { states })
 }
 
-struct Told {
-    samples: BTreeMap<TagName, Vec<Sample>>,
-    end: Timestamp,
+pub struct Told {
+    pub samples: BTreeMap<TagName, Vec<Sample>>,
+    pub end: Timestamp,
 }
 
 fn start() -> Timestamp {
@@ -95,9 +97,14 @@ fn sample(at: Timestamp, value: i128) -> Sample {
 }
 
 impl Story {
+    /// A story that is known beforehand.
+    pub fn of(states: &[(i64, i64)]) -> Self {
+        Self { states: states.to_vec() }
+    }
+
     /// Scans of the whole story; everything changes on a scan.
-    fn tell(&self) -> Told {
-        let (mut at, mut produced, mut scrap, mut running) = (start(), 0, 0, 0);
+    pub fn tell(&self) -> Told {
+        let (mut at, mut produced, mut scrap, mut running, mut energy) = (start(), 0, 0, 0, 0);
         let mut samples: BTreeMap<TagName, Vec<Sample>> = BTreeMap::new();
         let mut push = |tag: &str, at, value| samples.entry(tag.parse().unwrap()).or_default().push(sample(at, value));
         for (state, scans) in &self.states {
@@ -105,6 +112,8 @@ impl Story {
                 push("m/state", at, i128::from(*state));
                 push("m/produced", at, produced);
                 push("m/scrap", at, scrap);
+                push("m/energy", at, energy);
+                energy += if *state == 1 { 50 } else { 10 };
                 if *state == 1 {
                     running += 1;
                     produced += running % 2;
@@ -117,14 +126,43 @@ impl Story {
     }
 }
 
-fn answer(plant: &Plant, samples: &BTreeMap<TagName, Vec<Sample>>, window: Interval, now: Timestamp) -> WorkUnitResult {
+pub fn answer(
+    plant: &Plant,
+    samples: &BTreeMap<TagName, Vec<Sample>>,
+    window: Interval,
+    now: Timestamp,
+) -> WorkUnitResult {
     let unit: WorkUnitId = "m".parse().unwrap();
     evaluate::work_unit(plant, &unit, samples, &evaluate::span(plant, window), now).unwrap()
 }
 
-fn window(from: i64, length: i64) -> Interval {
+pub fn window(from: i64, length: i64) -> Interval {
     let start = start().plus(from * SCAN);
     Interval { start, end: start.plus(length * SCAN) }
+}
+
+/// Hides scans: from the first for so many, either read badly or not there at all.
+pub fn spoiled(
+    samples: &BTreeMap<TagName, Vec<Sample>>,
+    holes: &[(usize, usize, bool)],
+) -> BTreeMap<TagName, Vec<Sample>> {
+    let mut spoiled = samples.clone();
+    for (first, scans, bad) in holes {
+        for samples in spoiled.values_mut() {
+            let end = (first + scans).min(samples.len());
+            for (position, sample) in samples.iter_mut().enumerate().take(end).skip(*first) {
+                // The first sample stays as a Bad one, so that the tag is never without any.
+                if *bad || position == 0 {
+                    sample.status = StatusCode::BAD_TIMEOUT;
+                    sample.value = None;
+                } else {
+                    sample.at = Timestamp::from_nanos(i64::MIN);
+                }
+            }
+            samples.retain(|sample| sample.at.as_nanos() != i64::MIN);
+        }
+    }
+    spoiled
 }
 
 fn leaves(result: &WorkUnitResult) -> Vec<i64> {
@@ -213,22 +251,7 @@ proptest! {
         let seen = |count: &Option<shopfloor::counter::Count>| count.clone().unwrap();
         prop_assert!(seen(&truth.produced).is_exact());
 
-        let mut spoiled = told.samples.clone();
-        for (first, scans, bad) in holes {
-            for samples in spoiled.values_mut() {
-                let end = (first + scans).min(samples.len());
-                for (position, sample) in samples.iter_mut().enumerate().take(end).skip(first) {
-                    // The last scan stays, so that the counters can be read at the end.
-                    if bad || position == 0 {
-                        sample.status = StatusCode::BAD_TIMEOUT;
-                        sample.value = None;
-                    } else {
-                        sample.at = Timestamp::from_nanos(i64::MIN);
-                    }
-                }
-                samples.retain(|sample| sample.at.as_nanos() != i64::MIN);
-            }
-        }
+        let spoiled = spoiled(&told.samples, &holes);
         let result = answer(&plant, &spoiled, window, late);
         for leaf in Leaf::ALL {
             // Unknown itself is no part of the truth; production outside the plan is bounded only beside production.

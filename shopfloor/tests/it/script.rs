@@ -14,6 +14,7 @@ use shopfloor::counter::Count;
 use shopfloor::evaluate::{self, WorkUnitResult};
 use shopfloor::file::{duration, plant};
 use shopfloor::id::TagName;
+use shopfloor::indicator;
 use shopfloor::oee::{Figure, Ratio};
 use shopfloor::plant::Plant;
 use shopfloor::sample::{Sample, StatusCode, Value};
@@ -273,6 +274,10 @@ impl Script {
             ["effectiveness", rest @ ..] => figure(&result.effectiveness, rest),
             ["quality_ratio", rest @ ..] => figure(&result.quality_ratio, rest),
             ["oee", rest @ ..] => figure(&result.oee, rest),
+            ["unit_energy", rest @ ..] => {
+                let indicator = indicator::catalog("unit_energy", 1).expect("it ships");
+                figure(&indicator::measure(&indicator, &[result]).figure, rest)
+            }
             ["a_x_e", rest @ ..] => figure(&result.availability_effectiveness, rest),
             ["coverage", value] => same(&result.coverage.map(|c| c.to_string()).unwrap_or_default(), value),
             ["remark", code] => {

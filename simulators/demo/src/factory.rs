@@ -1,6 +1,6 @@
 //! A factory in one process: its servers, an agent, and who moves its time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,7 @@ pub async fn start_agent(
     options.scan = plan.interval.to_owned();
     options.publishing = plan.publishing.to_owned();
     options.tick = true;
+    options.metrics = Some(std::net::SocketAddr::from(([127, 0, 0, 1], 0)));
     options.publish = Some((format!("mqtt://{}:{}", broker.0, broker.1), collector_key.to_string()));
     // The broker is in this process: when it is away it is soon back.
     options.publish_lines = vec!["reconnect_max = \"1s\"".to_owned()];
@@ -72,11 +73,11 @@ pub async fn start_agent(
 }
 
 /// Moves a lock-step factory from its clock's time to `until`: each quantum shows its values, and the clock goes on
-/// only when every OPC UA value of the quantum has reached the agent, whose tick proves it. A server whose line is
-/// faulty, or that the agent has not found again since, is not waited for. While `driver` is not waiting, as after
-/// this returns, the clock stands.
-/// Returns the servers whose values did not reach the agent in time although their lines were whole at that moment.
-/// It has been seen shortly after a cut line was found again; why is not known.
+/// only when every OPC UA value of the quantum has reached the agent, whose tick proves it. While `driver` is not
+/// waiting, as after this returns, the clock stands.
+/// A server whose line is faulty is not waited for, nor is one that the agent has not found again since. From the
+/// first tick that it shows after its return on, a server is waited for as before the fault.
+/// Errors: values did not reach the agent although their line was whole.
 pub async fn drive(
     site: &Site,
     agent: &Agent,
@@ -84,10 +85,9 @@ pub async fn drive(
     driver: &mut dyn Worker,
     until: Timestamp,
     mut at_each: impl FnMut(Timestamp),
-) -> Result<BTreeSet<String>> {
+) -> Result<()> {
     let quantum = site.world.scenario().quantum();
-    let mut lost: BTreeMap<String, bool> = BTreeMap::new();
-    let mut starved = BTreeSet::new();
+    let mut away = BTreeSet::new();
     let mut at = Timestamp::from_nanos(clock.now().as_nanos().div_euclid(quantum) * quantum);
     while at < until {
         at = at.plus(quantum);
@@ -95,21 +95,24 @@ pub async fn drive(
         at_each(at);
         for (server, tick) in site.step(at)? {
             let faulty = site.proxies.get(&server).is_some_and(|proxy| proxy.fault() != Fault::None);
-            let was_lost = lost.get(&server).copied().unwrap_or(false);
-            let patience = match (faulty, was_lost) {
+            let patience = match (faulty, away.contains(&server)) {
                 (true, _) => Duration::ZERO,
                 (false, true) => Duration::from_millis(20),
                 (false, false) => Duration::from_secs(20),
             };
-            let seen = saw_tick(site, agent, &server, tick, patience).await?;
-            if !(seen || faulty || was_lost) {
-                tracing::warn!(server, %at, "the agent did not see these values in time; the clock goes on");
-                starved.insert(server.clone());
+            if saw_tick(site, agent, &server, tick, patience).await? {
+                away.remove(&server);
+            } else {
+                anyhow::ensure!(
+                    faulty || away.contains(&server),
+                    "tick {tick} of {server}, shown at {at}, did not reach the agent within {patience:?}, \
+                     although the line is whole"
+                );
+                away.insert(server);
             }
-            lost.insert(server, !seen);
         }
     }
-    Ok(starved)
+    Ok(())
 }
 
 /// Whether the agent has seen this tick of the server, within `patience`.

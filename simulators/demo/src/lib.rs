@@ -2,6 +2,8 @@
 
 pub mod factory;
 pub mod files;
+pub mod history;
 pub mod keys;
 pub mod play;
+pub mod roster;
 pub mod site;

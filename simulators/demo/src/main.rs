@@ -16,15 +16,19 @@ use tokio_util::sync::CancellationToken;
 /// connection that ends an error; what it means for data the agent and the collector say themselves.
 const QUIET: &str = "warn,opcua_client=off,opcua_core=off,opcua_crypto=off,opcua_server=off,rumqttd=off";
 
-/// A simulated factory with everything that Plumbline is, in one process.
+/// Twelve simulated factories with everything that Plumbline is, in one process.
 #[derive(Parser)]
 #[command(name = "cargo xtask demo", version)]
 struct Arguments {
-    /// What happens in the factory is drawn from this seed
+    /// What happens in the factories is drawn from this seed
     #[arg(long, default_value_t = 20_261_125)]
     seed: u64,
-    /// Days of history that fill in behind the live data; 0 for none
-    #[arg(long, default_value_t = 2.0)]
+    /// How many factories, 1 to 12
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=12))]
+    factories: u8,
+    /// Days of history that fill in behind the live data, half before the projects' go-live and half after; the
+    /// factories without a project to judge have at most the last full day; 0 for none
+    #[arg(long, default_value_t = 3.0)]
     days: f64,
     /// Where the pages are served; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080")]
@@ -97,6 +101,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         None => {
             let options = play::Options {
                 seed: arguments.seed,
+                factories: arguments.factories.into(),
                 days: arguments.days,
                 listen: arguments.listen,
                 state: arguments.state,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use shopfloor::time::{Timestamp, Wait};
-use simulators::fault_proxy::FaultProxy;
+use simulators::fault_proxy::{Fault, FaultProxy};
 use simulators::machine::World;
 use simulators::modbus_server::ModbusServer;
 use simulators::nodes::WorldNodes;
@@ -75,6 +75,18 @@ impl Site {
     pub fn step(&self, at: Timestamp) -> Result<BTreeMap<String, i64>> {
         let step = |(name, server): (&String, &OpcUaServer)| Ok((name.clone(), server.step(at)?));
         self.opcua.iter().map(step).collect()
+    }
+
+    /// Cuts and mends the lines that the scenario lets fail, so long after the project's go-live in nanoseconds.
+    pub fn set_lines(&self, since_go_live: i64) {
+        for line in &self.world.scenario().line_faults {
+            let wanted = if line.is_cut(since_go_live) { Fault::Refuse } else { Fault::None };
+            if let Some(proxy) = self.proxies.get(&line.server)
+                && proxy.fault() != wanted
+            {
+                proxy.set(wanted);
+            }
+        }
     }
 
     /// Attempts to write to any machine; zero unless somebody is at fault.

@@ -32,6 +32,18 @@ impl Scenario {
         if servers.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err("a server holds machines of both protocols; give them servers of their own".into());
         }
+        self.check_line_faults(&servers)
+    }
+
+    fn check_line_faults(&self, servers: &[(String, bool)]) -> Result<(), String> {
+        for fault in &self.line_faults {
+            if !servers.iter().any(|(server, _)| *server == fault.server) {
+                return Err(format!("line_fault: there is no server {:?}", fault.server));
+            }
+            if !(0 < fault.lasts && fault.lasts < fault.every) {
+                return Err(format!("line_fault of {}: needs 0 < lasts < every", fault.server));
+            }
+        }
         Ok(())
     }
 

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use shopfloor::id::{AreaId, ClusterId, EquipmentId, ProductId, ShiftId, SiteId, WorkCenterId, WorkUnitId};
 use shopfloor::time::{HOUR, MINUTE, SECOND};
 
+mod builtin;
 mod check;
+
+pub use builtin::{BUILTIN, FACTORIES};
 
 /// Why a scenario cannot be played.
 #[derive(Debug, thiserror::Error)]
@@ -26,16 +29,9 @@ pub enum ScenarioError {
         problem: String,
     },
     /// No scenario of that name is built in.
-    #[error("no scenario {0:?} is built in; there are demo, small and hundred")]
+    #[error("no scenario {0:?} is built in; there are {list}", list = builtin::names())]
     Unknown(String),
 }
-
-/// The scenarios that come with the program, by name.
-pub const BUILTIN: [(&str, &str); 3] = [
-    ("demo", include_str!("../../scenarios/demo.toml")),
-    ("small", include_str!("../../scenarios/small.toml")),
-    ("hundred", include_str!("../../scenarios/hundred.toml")),
-];
 
 /// A checked scenario.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,6 +65,12 @@ pub struct Scenario {
     /// Lines of the equipment register that nothing connects to.
     #[serde(rename = "unconnected", default)]
     pub unconnected: Vec<Unconnected>,
+    /// Lines that fail now and then once the factory's project has gone live.
+    #[serde(rename = "line_fault", default)]
+    pub line_faults: Vec<LineFault>,
+    /// The factory's transformation project, if it has one: what its project.toml says but for dates and windows,
+    /// which depend on when the scenario is played; see [`crate::site_files::project`].
+    pub project: Option<toml::Table>,
 }
 
 /// The factory as its business licence and the region know it.
@@ -79,20 +81,40 @@ pub struct Site {
     pub id: SiteId,
     /// Chinese name.
     pub name: String,
+    /// English name.
+    pub name_en: Option<String>,
     /// 统一社会信用代码.
     pub uscc: String,
     /// Industry code of GB/T 4754.
     pub industry: String,
     /// County code of GB/T 2260.
     pub county: String,
-    /// Cluster that it belongs to.
+    /// Name of the county.
+    pub county_name: Option<String>,
+    /// Industrial cluster that it belongs to.
     pub cluster: ClusterId,
+    /// Name of the cluster.
+    pub cluster_name: Option<String>,
+    /// English name of the cluster.
+    pub cluster_name_en: Option<String>,
+    /// Whom to call.
+    pub contact: Option<Contact>,
     /// Area that holds all its work centers.
     pub area: AreaId,
     /// Chinese name of the area.
     pub area_name: String,
     /// IANA zone; must be Asia/Shanghai, whose offset is fixed, so that the truth needs no zone data.
     pub time_zone: String,
+}
+
+/// Whom to call about a factory's data.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// Name.
+    pub name: String,
+    /// Telephone number.
+    pub phone: String,
 }
 
 /// A shift in local time. An end that is not after the start is on the next day.
@@ -221,6 +243,8 @@ pub struct MachineSpec {
     /// Whether the contract counts it as key process equipment.
     #[serde(default)]
     pub key_process: bool,
+    /// Line of the transformation contract that brought it.
+    pub contract_line: Option<String>,
     /// Which simulated server it is behind; machines of one protocol may share one.
     pub server: String,
     /// Modbus unit id; a dumb machine's power meter answers under the next one. Zero for OPC UA.
@@ -330,9 +354,51 @@ pub struct Unconnected {
     pub name: String,
     /// Model as on its plate.
     pub model: String,
-    /// Whether another system has networked it, as the factory declares.
+    /// The other system that has networked it, as the factory declares; without one it is not networked.
+    pub system: Option<String>,
+    /// How many such machines there are; the further ones have the numbers that follow the first one's id.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Whether the contract counts it as key process equipment.
     #[serde(default)]
-    pub declared: bool,
+    pub key_process: bool,
+    /// Line of the transformation contract that was to bring it.
+    pub contract_line: Option<String>,
+}
+
+/// A line between a server and the agent that is cut again and again.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LineFault {
+    /// The server.
+    pub server: String,
+    /// Time from one cut to the next, in seconds.
+    pub every: i64,
+    /// How long each cut lasts, in seconds.
+    pub lasts: i64,
+}
+
+impl LineFault {
+    /// Whether the line is cut so long after the project's go-live, in nanoseconds; never before it. A cut lies in
+    /// the middle of its turn, so that no window of whole turns begins or ends in one.
+    pub fn is_cut(&self, since_go_live: i64) -> bool {
+        let whole = self.every.saturating_sub(self.lasts) / 2;
+        let turn = since_go_live.div_euclid(SECOND) % self.every.max(1);
+        since_go_live >= 0 && (whole..whole.saturating_add(self.lasts)).contains(&turn)
+    }
+}
+
+impl Unconnected {
+    /// The register line of one of these machines, counted from zero: `eq-101`, `eq-102` and so on.
+    pub fn id(&self, number: u32) -> String {
+        let first = self.equipment.as_str();
+        let stem = first.trim_end_matches(|digit: char| digit.is_ascii_digit());
+        let (digits, width) = (&first[stem.len()..], first.len() - stem.len());
+        match digits.parse::<u32>() {
+            Ok(begin) => format!("{stem}{:0width$}", begin.saturating_add(number)),
+            Err(_) => format!("{first}-{number}"),
+        }
+    }
 }
 
 fn every_day() -> Vec<u8> {
@@ -355,7 +421,7 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// A scenario that comes with the program: `demo`, `small` or `hundred`.
+    /// A scenario that comes with the program, such as `demo`; see [`BUILTIN`].
     pub fn builtin(name: &str) -> Result<Self, ScenarioError> {
         let found = BUILTIN.iter().find(|(builtin, _)| *builtin == name);
         let (_, text) = found.ok_or_else(|| ScenarioError::Unknown(name.to_owned()))?;
@@ -396,14 +462,14 @@ mod tests {
             let scenario = Scenario::builtin(name).unwrap();
             assert_eq!(scenario.id, name);
         }
-        assert!(Scenario::builtin("nowhere").unwrap_err().to_string().contains("demo, small"));
+        assert!(Scenario::builtin("nowhere").unwrap_err().to_string().contains("there are demo, rings"));
         let kinds: BTreeSet<Kind> = Scenario::builtin("demo").unwrap().machines.iter().map(|m| m.kind).collect();
         assert_eq!(kinds.len(), 6);
     }
 
     #[test]
     fn a_scenario_that_would_blur_the_truth_is_refused() {
-        let small = BUILTIN[1].1;
+        let (_, small) = BUILTIN.iter().find(|(name, _)| *name == "small").unwrap();
         let refuse = |from: &str, to: &str, why: &str| {
             assert!(small.contains(from), "{from:?} is not in the scenario");
             let error = Scenario::parse(&small.replacen(from, to, 1)).unwrap_err().to_string();

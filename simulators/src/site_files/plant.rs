@@ -9,7 +9,7 @@ use shopfloor::time::Timestamp;
 use crate::machine::{Activity, Machine, World};
 use crate::points::{Place, Point, Role, Shape, code};
 use crate::registers::Encoding;
-use crate::scenario::{Kind, Scenario, Shift};
+use crate::scenario::{Kind, Scenario, Shift, Unconnected};
 
 /// From when until when the work units' tags are read from one agent's blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,20 @@ fn site(out: &mut String, scenario: &Scenario) {
     let site = &scenario.site;
     line!(out, "\n[site]\nid = {:?}\nname = {:?}\nuscc = {:?}", site.id.as_str(), site.name, site.uscc);
     line!(out, "industry = {:?}\ncounty = {:?}\ntime_zone = {:?}", site.industry, site.county, site.time_zone);
-    line!(out, "\n[[site.cluster]]\nid = {:?}\nfrom = \"2024-01-01\"", site.cluster.as_str());
+    let also = |out: &mut String, key: &str, text: Option<&String>| {
+        if let Some(text) = text {
+            line!(out, "{key} = {text:?}");
+        }
+    };
+    also(out, "name_en", site.name_en.as_ref());
+    also(out, "county_name", site.county_name.as_ref());
+    if let Some(contact) = &site.contact {
+        line!(out, "\n[site.contact]\nname = {:?}\nphone = {:?}", contact.name, contact.phone);
+    }
+    line!(out, "\n[[site.cluster]]\nid = {:?}\nkind = \"cluster\"", site.cluster.as_str());
+    also(out, "name", site.cluster_name.as_ref());
+    also(out, "name_en", site.cluster_name_en.as_ref());
+    line!(out, "from = \"2024-01-01\"");
 }
 
 fn hierarchy(out: &mut String, scenario: &Scenario) {
@@ -204,24 +217,34 @@ fn counter(out: &mut String, machine: &Machine, point: &Point) {
 }
 
 fn equipment(out: &mut String, scenario: &Scenario) {
-    for (number, machine) in (1..).zip(&scenario.machines) {
+    for machine in &scenario.machines {
         let id = machine.equipment.as_str();
         line!(out, "\n[[equipment]]\nid = {id:?}\nname = {:?}\nname_en = {:?}", machine.name, machine.name_en);
         line!(out, "model = {:?}\nserial = \"SIM-{id}\"\nkey_process = {}", machine.model, machine.key_process);
-        if machine.key_process {
-            line!(out, "contract_line = \"{number}\"");
+        if let Some(contract_line) = &machine.contract_line {
+            line!(out, "contract_line = {contract_line:?}");
         }
         line!(out, "networked = \"verified\"\nwork_unit = {:?}", machine.id.as_str());
     }
-    for machine in &scenario.unconnected {
-        let id = machine.equipment.as_str();
-        line!(out, "\n[[equipment]]\nid = {id:?}\nname = {:?}\nmodel = {:?}", machine.name, machine.model);
-        line!(out, "serial = \"SIM-{id}\"");
-        if machine.declared {
-            line!(out, "networked = \"declared\"\nattested_by = \"设备科\"\nattested_at = \"2026-10-08\"");
-        } else {
-            line!(out, "networked = \"none\"");
+    for lines in &scenario.unconnected {
+        (0..lines.count).for_each(|number| unconnected(out, lines, number));
+    }
+}
+
+/// One of the machines that nothing connects to; `number` counts those of a kind from zero.
+fn unconnected(out: &mut String, lines: &Unconnected, number: u32) {
+    let id = lines.id(number);
+    line!(out, "\n[[equipment]]\nid = {id:?}\nname = {:?}\nmodel = {:?}", lines.name, lines.model);
+    line!(out, "serial = \"SIM-{id}\"\nkey_process = {}", lines.key_process);
+    if let Some(contract_line) = &lines.contract_line {
+        line!(out, "contract_line = {contract_line:?}");
+    }
+    match &lines.system {
+        Some(system) => {
+            line!(out, "networked = \"declared\"\nsystem = {system:?}");
+            line!(out, "attested_by = \"设备科\"\nattested_at = \"2026-10-08\"");
         }
+        None => line!(out, "networked = \"none\""),
     }
 }
 
@@ -230,10 +253,11 @@ mod tests {
     use shopfloor::time::HOUR;
 
     use super::*;
+    use crate::scenario::BUILTIN;
 
     #[test]
-    fn the_plant_is_one_that_shopfloor_reads() {
-        for name in ["demo", "small", "hundred"] {
+    fn the_plant_of_every_scenario_is_one_that_shopfloor_reads() {
+        for (name, _) in BUILTIN {
             let start = Timestamp::parse("2026-11-25T00:00:00+08:00").unwrap();
             let world = World::new(&Scenario::builtin(name).unwrap(), 1, start, HOUR);
             let (past, live) = ("agent-1-past".parse().unwrap(), "agent-1".parse().unwrap());
@@ -244,7 +268,8 @@ mod tests {
             let text = world.plant_toml(&bindings);
             let plant = shopfloor::file::plant::parse(&text, "plant.toml").unwrap_or_else(|e| panic!("{e}\n{text}"));
             assert_eq!(plant.work_units.len(), world.machines().len());
-            assert_eq!(plant.equipment.len(), world.machines().len() + world.scenario().unconnected.len());
+            let unconnected: u32 = world.scenario().unconnected.iter().map(|lines| lines.count).sum();
+            assert_eq!(plant.equipment.len(), world.machines().len() + usize::try_from(unconnected).unwrap());
             assert!(plant.remarks.is_empty(), "{:?}", plant.remarks);
             assert!(plant.work_units.iter().all(|unit| unit.bindings.len() == 2));
         }

@@ -5,4 +5,5 @@
 mod formulas;
 mod opcua;
 mod opcua_client;
+mod projects;
 mod recordings;

@@ -9,6 +9,7 @@ pub mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use shopfloor::sample::StatusCode;
 use shopfloor::time::{Timestamp, Wait, Worker};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ pub struct Modbus {
     groups: Vec<Group>,
     recorder: Recorder,
     metrics: Metrics,
+    missed: IntCounter,
     connection: Option<Connection>,
     backoff: Backoff,
     retry_at: Timestamp,
@@ -58,7 +60,8 @@ impl Modbus {
         let groups =
             requests.into_iter().filter_map(|(group, request)| Group::new(group, &request, &settings)).collect();
         let (backoff, retry_at) = (Backoff::new(reconnect_max), Timestamp::from_nanos(i64::MIN));
-        Self { name, settings, groups, recorder, metrics, connection: None, backoff, retry_at, failing: false }
+        let (missed, connection, failing) = (metrics.scans_missed.with_label_values(&[&name]), None, false);
+        Self { name, settings, groups, recorder, metrics, missed, connection, backoff, retry_at, failing }
     }
 
     /// Polls until `stop`.
@@ -83,7 +86,7 @@ impl Modbus {
 
     async fn scan(&mut self, due: &Due, wait: &dyn Wait) {
         let group = self.groups[due.group].index;
-        self.metrics.scans_missed.with_label_values(&[&self.name]).inc_by(due.missed_count);
+        self.missed.inc_by(due.missed_count);
         for at in &due.missed {
             let at = at.as_nanos();
             self.recorder.push(bad(group, at, at, StatusCode::BAD_TIMEOUT));

@@ -2,15 +2,15 @@
 //!
 //! The client reconnects by itself and is the only owner of the connection; this task watches what it does and
 //! works round what it does not do. After every reconnect publishing is triggered, because the client otherwise
-//! stays silent for ever. Messages that are missing in the row of sequence numbers are asked for again; what the
-//! server no longer has, and a subscription that is silent although connected, ends the session, and everything is
-//! made anew. The host of the configuration is dialled, never the one that the server advertises. What was lost is
-//! said: each tag becomes Bad right after the last life sign. Types of the OPC UA library stay in this folder.
+//! stays silent for ever. Messages that are missing in the row of sequence numbers are asked for again, and what came
+//! after them waits for them; what the server no longer has, and a subscription that is silent although connected,
+//! ends the session, and everything is made anew. The host of the configuration is dialled, never the one that the
+//! server advertises. What was lost is said: each tag becomes Bad right after the last life sign. Types of the OPC UA
+//! library stay in this folder.
 
 mod map;
 mod subscription;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +38,10 @@ use subscription::{Signal, Watched};
 const CHUNK: usize = 500;
 /// Values that one publish response may carry.
 const NOTIFICATIONS_MAX: u32 = 10_000;
+/// How often the client looks whether a further publish request is due, beside the one after each answer. It keeps so
+/// many of them waiting as round trips fit into this, two for each subscription at least: a shorter time makes a slow
+/// line ask for more than many servers allow (`BadTooManyPublishRequests`).
+const PUBLISH_REQUESTS: Duration = Duration::from_millis(100);
 /// How often silence is looked for.
 const WATCH: Duration = Duration::from_millis(250);
 /// How long the server is asked to keep a subscription while we are away.
@@ -46,8 +50,6 @@ const LIFETIME: Duration = Duration::from_mins(10);
 const NODES_AGAIN: Duration = Duration::from_secs(30);
 /// The longest such wait.
 const NODES_AGAIN_MAX: Duration = Duration::from_mins(10);
-/// Messages that are asked for again, at most; a longer gap ends the session.
-const REPUBLISH_MAX: u32 = 1000;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -75,11 +77,6 @@ struct Subscribed {
     watched: Watched,
     /// Columns that the server does not monitor.
     refused: Vec<u16>,
-    /// Messages that are missing and were not sent again yet.
-    missing: BTreeSet<u32>,
-    missing_since: Option<Instant>,
-    /// The last life sign before the first of them.
-    missing_life: Option<i64>,
 }
 
 /// A session that is being polled.
@@ -154,15 +151,14 @@ impl OpcUa {
         connection.close().await;
         // After the goodbye nothing can arrive any more that would look like life.
         for made in &subscribed {
-            if matches!(over, Over::Broken(_)) || !made.missing.is_empty() {
-                made.watched.lost(made.missing_life);
+            if matches!(over, Over::Broken(_)) || made.watched.missing().is_some() {
+                made.watched.lost();
             }
         }
         over
     }
 
     async fn connect(&self) -> Result<Connection, String> {
-        let publishing = self.settings.publishing_interval;
         let mut client = ClientBuilder::new()
             .application_name("plumbline-agent")
             .application_uri("urn:plumbline:agent")
@@ -175,7 +171,7 @@ impl OpcUa {
             .session_retry_limit(-1)
             .session_retry_initial(Backoff::new(self.reconnect_max).next(jitter()))
             .session_retry_max(self.reconnect_max)
-            .min_publish_interval(publishing.clamp(Duration::from_millis(10), Duration::from_millis(100)))
+            .min_publish_interval(PUBLISH_REQUESTS)
             .request_timeout(self.settings.connect_timeout)
             .max_array_length(1 << 20)
             .max_string_length(1 << 20)
@@ -242,7 +238,7 @@ impl OpcUa {
                 .create_subscription(publishing, lifetime, keep_alive, NOTIFICATIONS_MAX, 0, true, watched.clone())
                 .await
                 .map_err(|e| format!("creating a subscription: {e}"))?;
-            let mut made = Subscribed::new(*group, id, watched);
+            let mut made = Subscribed { group: *group, id, watched, refused: Vec::new() };
             let columns = 0..u16::try_from(tags.len()).unwrap_or(u16::MAX);
             let created = self.monitor(session, &mut made, tags, &columns.collect::<Vec<_>>()).await;
             subscribed.push(made);
@@ -324,7 +320,7 @@ impl OpcUa {
                     None => return Over::Broken("the client gave up".to_owned()),
                 },
                 Some(signal) = signals.recv() => {
-                    if let Err(why) = signalled(signal, subscribed) {
+                    if let Err(why) = signalled(signal) {
                         return Over::Broken(why);
                     }
                     if let Err(why) = self.republish(&connection.session, subscribed).await {
@@ -369,28 +365,33 @@ impl OpcUa {
 
     /// Asks for missing messages. While the connection is bad they stay missing and are asked for again; what the
     /// server no longer has is lost, and so is what it does not send for as long as silence is borne.
-    async fn republish(&self, session: &Session, subscribed: &mut [Subscribed]) -> Result<(), String> {
-        for made in subscribed.iter_mut() {
-            while let Some(sequence) = made.missing.first().copied() {
+    async fn republish(&self, session: &Session, subscribed: &[Subscribed]) -> Result<(), String> {
+        for made in subscribed {
+            while let Some(sequence) = made.watched.missing() {
                 match session.republish(made.id, sequence).await {
-                    Ok(message) => {
+                    Ok(message) if message.sequence_number == sequence => {
                         tracing::info!(source = self.name, sequence, "a missing message was sent again");
-                        made.watched.republished(message);
-                        made.missing.pop_first();
+                        made.watched.republished(sequence, &message);
                     }
+                    // A server may say Good and send an empty message, as asyncua does.
+                    Ok(_) => return Err(self.gone(sequence, "the server sent another message")),
                     Err(error) => {
-                        let overdue = made.missing_since.is_some_and(|since| since.elapsed() > self.settings.silence);
+                        let since = made.watched.missing_since();
+                        let overdue = since.is_some_and(|since| since.elapsed() > self.settings.silence);
                         if overdue || !is_connection(error.status()) {
-                            self.metrics.read_failures.with_label_values(&[self.name.as_str(), "republish"]).inc();
-                            return Err(format!("message {sequence} is missing and cannot be had again: {error}"));
+                            return Err(self.gone(sequence, error));
                         }
                         return Ok(());
                     }
                 }
             }
-            (made.missing_since, made.missing_life) = (None, None);
         }
         Ok(())
+    }
+
+    fn gone(&self, sequence: u32, why: impl std::fmt::Display) -> String {
+        self.metrics.read_failures.with_label_values(&[self.name.as_str(), "republish"]).inc();
+        format!("message {sequence} is missing and cannot be had again: {why}")
     }
 
     async fn ask_again(&self, session: &Session, subscribed: &mut [Subscribed]) -> Result<(), String> {
@@ -407,34 +408,12 @@ impl OpcUa {
     }
 }
 
-impl Subscribed {
-    fn new(group: u16, id: u32, watched: Watched) -> Self {
-        Self {
-            group,
-            id,
-            watched,
-            refused: Vec::new(),
-            missing: BTreeSet::new(),
-            missing_since: None,
-            missing_life: None,
-        }
-    }
-}
-
-/// Notes what a subscription says. Errors: it is over, or more is missing than is asked for again.
-fn signalled(signal: Signal, subscribed: &mut [Subscribed]) -> Result<(), String> {
+/// Why the session is to end, if it is to.
+fn signalled(signal: Signal) -> Result<(), String> {
     match signal {
+        Signal::Missing => Ok(()),
+        Signal::TooMuchMissing => Err("too many messages are missing".to_owned()),
         Signal::Over { status } => Err(format!("the server ended a subscription with status {status:08X}")),
-        Signal::Missing { group, first, last, life } => {
-            let Some(made) = subscribed.iter_mut().find(|s| s.group == group) else { return Ok(()) };
-            if last.wrapping_sub(first) >= REPUBLISH_MAX {
-                return Err(format!("messages {first} to {last} are missing"));
-            }
-            made.missing.extend(first..=last);
-            made.missing_since = made.missing_since.or(Some(Instant::now()));
-            made.missing_life = made.missing_life.or(life);
-            Ok(())
-        }
     }
 }
 

@@ -65,7 +65,7 @@ impl ApiError {
         }
     }
 
-    /// E-2401 to E-2405: a thing that is not here. `what` names it.
+    /// E-2401 to E-2406: a thing that is not here. `what` names it.
     pub fn missing(code: &'static str, zh: String, en: String, next: Words) -> Self {
         Self { status: StatusCode::NOT_FOUND, code, zh, en, next }
     }
@@ -133,6 +133,35 @@ impl ApiError {
                 "check the 64 hex digits; the field block_hash of a sample gives them",
             ),
         )
+    }
+
+    /// E-2406: no such project.
+    pub fn no_project(project: &str) -> Self {
+        Self::missing(
+            "E-2406",
+            format!("没有项目 {project:?}"),
+            format!("there is no project {project:?}"),
+            Words::new(
+                "GET /api/v1/projects 列出全部项目; 新项目用 plumbline-collector project import project.toml 登记",
+                "GET /api/v1/projects lists them; plumbline-collector project import project.toml registers one",
+            ),
+        )
+    }
+
+    /// E-2504: a project is not worked out yet, so that nothing may be printed.
+    pub fn not_finished(project: &str, percent: u8) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "E-2504",
+            zh: format!("项目 {project} 尚未计算完 ({percent} %), 核验单只按现行结果出具"),
+            en: format!(
+                "project {project} is not worked out yet ({percent} %); a sheet is written of a current result only"
+            ),
+            next: Words::new(
+                format!("GET /api/v1/projects/{project} 的 state 给出进度; 完成后重试"),
+                format!("state of GET /api/v1/projects/{project} shows the progress; try again when it is current"),
+            ),
+        }
     }
 
     /// E-2400: no such route.

@@ -4,9 +4,14 @@
 //! come in both languages. There is no method but GET.
 
 pub mod blocks;
+pub mod equipment;
 pub mod error;
+pub mod maturity;
+pub mod projects;
 pub mod query;
 pub mod record_shape;
+pub mod region;
+pub mod region_shape;
 pub mod sites;
 pub mod tags;
 pub mod timeline;
@@ -35,6 +40,7 @@ use super::{Serving, health, live};
     tags(
         (name = "plant", description = "工厂模型: sites, equipment"),
         (name = "figures", description = "指标: work units, windows, timelines, energy"),
+        (name = "projects", description = "项目: registration, delivery, criteria and verdicts"),
         (name = "record", description = "记录: tags, samples, blocks, agents, the log"),
         (name = "live", description = "实时: server-sent events"),
         (name = "service", description = "运行: health and metrics")
@@ -48,7 +54,10 @@ pub fn routes() -> (Router<Arc<Serving>>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(sites::overview))
         .routes(routes!(sites::sites))
-        .routes(routes!(sites::equipment))
+        .routes(routes!(equipment::equipment))
+        .routes(routes!(equipment::networked))
+        .routes(routes!(equipment::equipment_book))
+        .routes(routes!(maturity::maturity))
         .routes(routes!(sites::agents))
         .routes(routes!(sites::log))
         .routes(routes!(units::units))
@@ -61,6 +70,12 @@ pub fn routes() -> (Router<Arc<Serving>>, utoipa::openapi::OpenApi) {
         .routes(routes!(tags::samples))
         .routes(routes!(blocks::block))
         .routes(routes!(blocks::block_bytes))
+        .routes(routes!(region::region))
+        .routes(routes!(region::region_book))
+        .routes(routes!(projects::projects))
+        .routes(routes!(projects::project))
+        .routes(routes!(projects::sheet_page))
+        .routes(routes!(projects::sheet_book))
         .routes(routes!(live::events))
         .routes(routes!(health::health))
         .routes(routes!(health::metrics))

@@ -1,21 +1,17 @@
-//! What there is: sites, agents, the log, the equipment register. Empty is answered with the reason and a next step.
+//! What there is: sites, agents, the log. Empty is answered with the reason and a next step.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use shopfloor::calendar;
-use shopfloor::id::{AgentId, SiteId};
-use shopfloor::plant::{Equipment, Networked, Plant};
-use shopfloor::time::Timestamp;
+use shopfloor::plant::Plant;
 
-use super::error::{ApiError, ErrorBody};
+use super::error::ApiError;
 use super::record_shape::{AgentShape, LogShape};
-use super::unit_shape::{Empty, EquipmentShape, Overview, SiteShape};
+use super::unit_shape::{Empty, Overview, SiteShape};
 use crate::evaluate::words::{Reason, Words};
 use crate::ingest::registry::AgentView;
-use crate::ledger::PlantVersion;
 use crate::serve::Serving;
 
 /// Missing ranges whose length in time is worked out; beyond it the first ones count.
@@ -96,70 +92,6 @@ pub async fn sites(State(serving): State<Arc<Serving>>) -> Json<Vec<SiteShape>> 
         }
     };
     Json(serving.store.ledger.plants().iter().map(shape).collect())
-}
-
-/// The equipment register of a site: all equipment, connected or not.
-#[utoipa::path(get, path = "/api/v1/sites/{site}/equipment", tag = "plant",
-    params(("site" = String, Path, description = "site id")),
-    responses((status = 200, body = Vec<EquipmentShape>), (status = 404, body = ErrorBody)))]
-pub async fn equipment(
-    State(serving): State<Arc<Serving>>,
-    Path(site): Path<String>,
-) -> Result<Json<Vec<EquipmentShape>>, ApiError> {
-    let version = serving.plant(&site)?;
-    let lines = serving.clone().work(move || {
-        let lines = version.plant.equipment.iter();
-        lines.map(|line| equipment_shape(&serving, &version, line)).collect::<Result<Vec<_>, _>>()
-    });
-    Ok(Json(lines.await?))
-}
-
-fn equipment_shape(serving: &Serving, version: &PlantVersion, line: &Equipment) -> Result<EquipmentShape, ApiError> {
-    let (first, last) = match line.work_unit.as_ref().and_then(|id| version.plant.work_unit(id)) {
-        Some(unit) => {
-            let agents: BTreeSet<&AgentId> = unit.bindings.iter().map(|binding| &binding.agent).collect();
-            data_span(serving, &version.plant.site.id, &agents)?
-        }
-        None => (None, None),
-    };
-    let (zh, en) = match line.networked {
-        Networked::Verified => ("已核验联网", "networked, verified"),
-        Networked::Declared => ("已申报未核验", "networked, declared only"),
-        Networked::None => ("未联网", "not networked"),
-    };
-    Ok(EquipmentShape {
-        id: line.id.to_string(),
-        name: line.name.clone(),
-        name_en: line.name_en.clone(),
-        model: line.model.clone(),
-        serial: line.serial.clone(),
-        key_process: line.key_process,
-        contract_line: line.contract_line.clone(),
-        networked: line.networked.code().to_owned(),
-        zh: zh.to_owned(),
-        en: en.to_owned(),
-        attested_by: line.attested_by.clone(),
-        attested_at: line.attested_at.map(|date| date.to_string()),
-        work_unit: line.work_unit.as_ref().map(ToString::to_string),
-        first_data: first.map(|at| at.to_string()),
-        last_data: last.map(|at| at.to_string()),
-    })
-}
-
-/// First and newest data of some agents.
-fn data_span(
-    serving: &Serving,
-    site: &SiteId,
-    agents: &BTreeSet<&AgentId>,
-) -> Result<(Option<Timestamp>, Option<Timestamp>), ApiError> {
-    let (mut first, mut last) = (None, None);
-    for agent in agents {
-        let seen = serving.series.first_of(site, agent).map_err(|error| ApiError::storage(&error))?;
-        let newest = serving.store.agents.agent(site, agent).and_then(|view| view.newest_block_time);
-        first = [first, seen].into_iter().flatten().min();
-        last = [last, newest].into_iter().flatten().max();
-    }
-    Ok((first, last))
 }
 
 /// The agents that may send, and how far they have come.

@@ -275,12 +275,18 @@ pub struct EquipmentShape {
     pub key_process: bool,
     /// Line of the contract.
     pub contract_line: Option<String>,
-    /// `verified`, `declared` or `none`.
+    /// `verified`, `declared` or `none`, by the register and by what arrives here.
     pub networked: String,
     /// The same in Chinese.
     pub zh: String,
     /// The same in English.
     pub en: String,
+    /// What the register says.
+    pub registered: String,
+    /// The other system that it is networked with.
+    pub system: Option<String>,
+    /// Why the two differ.
+    pub remark: Option<Reason>,
     /// Who attested it.
     pub attested_by: Option<String>,
     /// When.

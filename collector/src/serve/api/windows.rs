@@ -17,6 +17,7 @@ use super::query::{self, Params};
 use super::units::find;
 use crate::evaluate::convert;
 use crate::evaluate::pipeline::{Evaluated, KEPT};
+use crate::evaluate::project::Standing;
 use crate::evaluate::result::{BlockName, BlockSpan, Input, KeptVersion, WindowDetail, WindowResult};
 use crate::ledger::PlantVersion;
 use crate::series::derived::{Kept, Key};
@@ -26,6 +27,8 @@ use crate::serve::Serving;
 const DAY: i64 = 24 * HOUR;
 /// Longest range of one request: a leap year and a day.
 const RANGE_MAX: i64 = 367 * DAY;
+/// Longest stretch that is looked for among windows, or worked out while somebody waits.
+const SPAN_MAX: i64 = 8 * DAY;
 const LIMIT: usize = 200;
 const LIMIT_MAX: usize = 1000;
 
@@ -120,7 +123,8 @@ pub fn kind(text: Option<&str>) -> Result<Option<WindowKind>, ApiError> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct KindParams {
-    /// `hour`, `shift` or `day`; the first of shift, day, hour that fits if absent.
+    /// `hour`, `shift` or `day`; the first of shift, day, hour that fits if absent. `span`: a window of a project of
+    /// this site, or any stretch of at most 8 days; computed, never kept.
     pub kind: Option<String>,
 }
 
@@ -140,11 +144,15 @@ pub async fn window(
     find(&version, &unit)?;
     let zone = &version.plant.site.time_zone;
     let asked = Interval { start: query::instant("start", &start, zone)?, end: query::instant("end", &end, zone)? };
-    let kind = kind(params.kind.as_deref())?;
+    let stretch = params.kind.as_deref() == Some(WindowKind::Span.code());
+    let kind = if stretch { None } else { kind(params.kind.as_deref())? };
     let detail = serving
         .clone()
         .work(move || {
             let unit = find(&version, &unit)?;
+            if stretch {
+                return span_detail(&serving, &version, unit, asked)?.ok_or_else(|| ApiError::no_window(&start, &end));
+            }
             let window = matching(&version, unit, asked, kind).ok_or_else(|| ApiError::no_window(&start, &end))?;
             detail(&serving, &version, unit, &window)
         })
@@ -169,7 +177,7 @@ fn tagged(asked: &HeaderMap, detail: Json<WindowDetail>) -> Response {
 }
 
 fn matching(version: &PlantVersion, unit: &WorkUnit, asked: Interval, kind: Option<WindowKind>) -> Option<Window> {
-    if asked.is_empty() || asked.nanos() > 8 * DAY {
+    if asked.is_empty() || asked.nanos() > SPAN_MAX {
         return None;
     }
     let kinds = kind.map_or_else(|| KEPT.to_vec(), |kind| vec![kind]);
@@ -191,13 +199,54 @@ fn detail(
     let site = &version.plant.site.id;
     let key = Key { site: site.clone(), unit: unit.id.clone(), kind: window.kind, window: window.interval };
     let versions = serving.pipeline.versions(&key).map_err(|error| ApiError::evaluate(&error))?;
-    Ok(WindowDetail {
+    Ok(described(version, unit, &evaluated, &versions))
+}
+
+fn described(version: &PlantVersion, unit: &WorkUnit, evaluated: &Evaluated, versions: &[Kept]) -> WindowDetail {
+    WindowDetail {
         result: evaluated.shape.clone(),
-        inputs: inputs(version, unit, &evaluated),
+        inputs: inputs(version, unit, evaluated),
         formula: convert::formula(&evaluated.result.formula),
-        blocks: block_span(&evaluated),
+        blocks: block_span(evaluated),
         versions: versions.iter().map(kept_version).collect(),
-    })
+    }
+}
+
+/// A stretch that is nobody's window. Weeks are worked out in the background, for a project; a request waits for
+/// days at most. `None` if it is too long and no project's window.
+fn span_detail(
+    serving: &Serving,
+    version: &PlantVersion,
+    unit: &WorkUnit,
+    asked: Interval,
+) -> Result<Option<WindowDetail>, ApiError> {
+    let site = &version.plant.site;
+    let histories = serving.store.ledger.projects();
+    let owner = histories.iter().find(|history| {
+        let project = &history.current().project;
+        let windows = project.windows(&site.time_zone);
+        project.site == site.id && (windows.baseline == asked || windows.after == asked)
+    });
+    let worked_out = match owner {
+        Some(history) => match serving.project_standing(history)? {
+            Standing::Current(_) => true,
+            Standing::Recomputing { .. } => false,
+            Standing::NoPlant => return Ok(None),
+            Standing::Computing { percent } => {
+                return Err(ApiError::not_finished(history.current().project.id.as_str(), percent));
+            }
+        },
+        None => false,
+    };
+    if asked.is_empty() || owner.is_none() && asked.nanos() > SPAN_MAX {
+        return Ok(None);
+    }
+    let spans = serving.projects.spans();
+    let found = spans.get(&serving.pipeline, version, unit, asked, serving.now(), worked_out);
+    match found.map_err(|error| ApiError::evaluate(&error))? {
+        Ok(span) => Ok(Some(described(version, unit, &span.evaluated, &[]))),
+        Err(refused) => Err(ApiError::evaluation(&refused.en)),
+    }
 }
 
 fn inputs(version: &PlantVersion, unit: &WorkUnit, evaluated: &Evaluated) -> Vec<Input> {

@@ -69,8 +69,12 @@ export const live = new Live();
 export const serverClock = new ServerClock();
 export const hand = new Hand();
 
-/** Calls `ask` when the server reports news, at most every `min` ms, and every `max` ms in any case; returns the stop. */
-export function follow(ask: () => void, min = 5_000, max = 15_000): () => void {
+/** How soon a failed answer is asked for again; the notice of a failure tells the reader so. */
+const RETRY_MS = 15_000;
+
+/** Calls `ask` when the server reports news, at most every `min` ms, and every `max` ms in any case; while the last
+    answer failed, every 15 s. Returns the stop. */
+export function follow(ask: () => void, min = 5_000, max = 15_000, failed: () => boolean = () => false): () => void {
   let last = performance.now();
   // Untracked: an effect that follows must not run anew, and clear its page, with every event.
   let heard = untrack(() => live.beat);
@@ -78,7 +82,7 @@ export function follow(ask: () => void, min = 5_000, max = 15_000): () => void {
     if (document.visibilityState === "hidden") return;
     const waited = performance.now() - last;
     const news = live.beat !== heard;
-    if ((news && waited >= min) || waited >= max) {
+    if ((news && waited >= min) || waited >= (untrack(failed) ? Math.min(max, RETRY_MS) : max)) {
       last = performance.now();
       heard = live.beat;
       ask();

@@ -139,7 +139,7 @@ export interface Versioned {
   version: string;
 }
 
-export type WindowKind = "hour" | "shift" | "day" | "custom";
+export type WindowKind = "hour" | "shift" | "day" | "custom" | "span";
 export type WindowState = "live" | "provisional" | "settled" | "restated";
 
 export interface WindowResult extends Factors, Span {
@@ -287,7 +287,12 @@ export interface Equipment extends Words {
   serial: string | null;
   key_process: boolean;
   contract_line: string | null;
+  /** By the register and by what arrives here; `registered` is what the register says, `remark` why the two differ. */
   networked: "verified" | "declared" | "none";
+  registered?: string;
+  /** The other system that it is networked with. */
+  system?: string | null;
+  remark?: Remark | null;
   attested_by: string | null;
   attested_at: string | null;
   work_unit: string | null;

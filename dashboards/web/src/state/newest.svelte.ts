@@ -23,6 +23,13 @@ class NewestSample {
     return follow(() => void ask(), 10_000, 20_000);
   }
 
+  /** Takes what an answer about many sites says of itself: its newest instant, and when it was made. */
+  tell(time: string | null, asOf: string, readAt: number): void {
+    const age_ms = time === null ? 0 : Math.max(0, Date.parse(asOf) - Date.parse(time));
+    this.sample = time === null ? null : { time, age_ms, received_time: asOf, lag_ms: 0 };
+    this.readAt = readAt;
+  }
+
   /** Takes the newest among work units that were read at `readAt` on the page's clock. */
   take(units: WorkUnit[], readAt: number): void {
     let best: Newest | null = null;

@@ -23,6 +23,7 @@ class Router {
 
 function subject(route: Route): string {
   if (route.page === "unit") return `unit ${route.site} ${route.unit}`;
+  if (route.page === "region") return "region";
   return JSON.stringify(route);
 }
 

@@ -6,7 +6,7 @@ use jiff::civil::{Time, Weekday};
 
 use super::super::document::Table;
 use super::check::Names;
-use super::{date, optional};
+use super::{date, need_label, optional};
 use crate::calendar::{self, Calendar, Days, Holiday, LocalSpan, Maintenance, MakeUp, Shift};
 use crate::id::ShiftId;
 
@@ -54,7 +54,7 @@ fn one(table: &Table<'_, '_>, names: &mut Names<'_, '_>) -> Option<Calendar> {
 
 fn shift(table: &Table<'_, '_>) -> Option<Shift> {
     let id: Option<ShiftId> = super::need_id(table, "id");
-    let name = table.need_text("name");
+    let name = need_label(table, "name");
     let name_en = optional(table, "name_en");
     let (span, days) = (span(table), days(table));
     let breaks: Vec<(LocalSpan, Range<usize>)> = table
@@ -75,7 +75,7 @@ fn shift(table: &Table<'_, '_>) -> Option<Shift> {
     }
     Some(Shift {
         id: id?,
-        name: name?.0,
+        name: name?,
         name_en,
         span,
         days: days?,
@@ -84,17 +84,17 @@ fn shift(table: &Table<'_, '_>) -> Option<Shift> {
 }
 
 fn maintenance(table: &Table<'_, '_>) -> Option<Maintenance> {
-    let name = table.need_text("name");
+    let name = need_label(table, "name");
     let (span, days) = (span(table), days(table));
     table.refuse_others();
-    Some(Maintenance { name: name?.0, span: span?, days: days? })
+    Some(Maintenance { name: name?, span: span?, days: days? })
 }
 
 fn holiday(table: &Table<'_, '_>) -> Option<Holiday> {
     let date = table.need("date", "a date").then(|| date(table, "date")).flatten();
-    let name = table.need_text("name");
+    let name = need_label(table, "name");
     table.refuse_others();
-    Some(Holiday { date: date?, name: name?.0 })
+    Some(Holiday { date: date?, name: name? })
 }
 
 fn make_up(table: &Table<'_, '_>) -> Option<MakeUp> {

@@ -62,7 +62,11 @@ impl<'r, 'a> Names<'r, 'a> {
                 None if known.is_empty() => format!("the file has no [[{kind}]]"),
                 None => format!("there are {}", known.join(", ")),
             };
-            self.report.add(span, format!("{kind} `{name}` does not exist; {hint}"));
+            let zh = format!(
+                "{kind} {name} 不存在，现有：{}",
+                if known.is_empty() { "无".to_owned() } else { known.join("、") }
+            );
+            self.report.add_in_both(span, format!("{kind} `{name}` does not exist; {hint}"), zh);
         }
     }
 }

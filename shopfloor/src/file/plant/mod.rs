@@ -11,11 +11,12 @@ use jiff::tz::TimeZone;
 
 use super::document::{Problems, Report, Table};
 use crate::calendar;
-use crate::plant::{Area, ClusterMembership, Equipment, Networked, Plant, Product, SCHEMA, Site, WorkCenter};
+use crate::plant::{Area, ClusterKind, ClusterMembership, Contact, Plant, Product, SCHEMA, Site, WorkCenter};
 use crate::time::Timestamp;
 
 mod calendars;
 mod check;
+mod register;
 mod units;
 
 /// What is wrong with a plant.toml.
@@ -64,7 +65,7 @@ fn read(report: &Report<'_>, root: &Table<'_, '_>) -> Option<Plant> {
     let mut remarks = Vec::new();
     let context = units::Context { zone: &zone, state_rules: &state_rules };
     let work_units = units::work_units(root, &context, &mut names, &mut remarks);
-    let equipment = equipment(root, &mut names);
+    let equipment = register::equipment(root, &mut names);
     root.refuse_others();
     names.finish();
     Some(Plant {
@@ -87,11 +88,13 @@ fn site(root: &Table<'_, '_>) -> Option<Site> {
     }
     let table = root.table("site")?;
     let id = need_id(&table, "id");
-    let name = table.need_text("name");
+    let name = need_label(&table, "name");
     let name_en = optional(&table, "name_en");
     let uscc = table.parsed("uscc", "18 characters of 统一社会信用代码 with a right check character", check::uscc);
     let (industry, county) = (plain(&table, "industry"), plain(&table, "county"));
-    let clusters = table.tables("cluster").iter().filter_map(cluster).collect();
+    let county_name = optional(&table, "county_name");
+    let clusters = clusters(&table);
+    let contact = table.table("contact").and_then(|table| contact(&table));
     let zone_needed = "an IANA name such as \"Asia/Shanghai\"; there is no default";
     let zone = table.need("time_zone", zone_needed);
     let zone = zone.then(|| {
@@ -101,31 +104,68 @@ fn site(root: &Table<'_, '_>) -> Option<Site> {
     let ((time_zone_name, time_zone), _) = zone.flatten()?;
     Some(Site {
         id: id?,
-        name: name?.0,
+        name: name?,
         name_en,
         uscc: uscc.map(|(uscc, _)| uscc),
         industry,
         county,
+        county_name,
         clusters,
+        contact,
         time_zone_name,
         time_zone,
     })
 }
 
+fn contact(table: &Table<'_, '_>) -> Option<Contact> {
+    let (name, phone) = (need_label(table, "name"), optional(table, "phone"));
+    table.refuse_others();
+    Some(Contact { name: name?, phone })
+}
+
+/// The memberships; those of one cluster must not overlap.
+fn clusters(site: &Table<'_, '_>) -> Vec<ClusterMembership> {
+    let mut found: Vec<ClusterMembership> = Vec::new();
+    for table in site.tables("cluster") {
+        let Some(new) = cluster(&table) else { continue };
+        let ends = |membership: &ClusterMembership| {
+            (membership.from.unwrap_or(Date::MIN), membership.until.unwrap_or(Date::MAX))
+        };
+        let overlaps = |old: &&ClusterMembership| {
+            let ((from, until), (old_from, old_until)) = (ends(&new), ends(old));
+            old.id == new.id && from < old_until && old_from < until
+        };
+        if found.iter().find(overlaps).is_some() {
+            table.problem(
+                "id",
+                format!("cluster `{}` stands twice for the same days; give each its own from and until", new.id),
+            );
+        }
+        found.push(new);
+    }
+    found
+}
+
 fn cluster(table: &Table<'_, '_>) -> Option<ClusterMembership> {
     let id = need_id(table, "id");
+    let (name, name_en) = (optional(table, "name"), optional(table, "name_en"));
+    let kind = |word: &str| ClusterKind::ALL.into_iter().find(|kind| kind.code() == word);
+    let kind = table.parsed("kind", "cluster, zone or park", kind).map(|(kind, _)| kind).unwrap_or_default();
     let (from, until) = (date(table, "from"), date(table, "until"));
+    if from.zip(until).is_some_and(|(from, until)| until <= from) {
+        table.problem("until", "until is not after from");
+    }
     table.refuse_others();
-    Some(ClusterMembership { id: id?, from, until })
+    Some(ClusterMembership { id: id?, name, name_en, kind, from, until })
 }
 
 fn areas(root: &Table<'_, '_>, names: &mut check::Names<'_, '_>) -> Vec<Area> {
     let one = |table: &Table<'_, '_>, names: &mut check::Names<'_, '_>| {
         let id: Option<crate::id::AreaId> = names.define("area", table);
-        let name = table.need_text("name");
+        let name = need_label(table, "name");
         let name_en = optional(table, "name_en");
         table.refuse_others();
-        Some(Area { id: id?, name: name?.0, name_en })
+        Some(Area { id: id?, name: name?, name_en })
     };
     root.tables("area").iter().filter_map(|table| one(table, names)).collect()
 }
@@ -133,12 +173,12 @@ fn areas(root: &Table<'_, '_>, names: &mut check::Names<'_, '_>) -> Vec<Area> {
 fn work_centers(root: &Table<'_, '_>, names: &mut check::Names<'_, '_>) -> Vec<WorkCenter> {
     let one = |table: &Table<'_, '_>, names: &mut check::Names<'_, '_>| {
         let id: Option<crate::id::WorkCenterId> = names.define("work_center", table);
-        let name = table.need_text("name");
+        let name = need_label(table, "name");
         let name_en = optional(table, "name_en");
         let area = table.from_str("area");
         names.refer("area", area.as_ref());
         table.refuse_others();
-        Some(WorkCenter { id: id?, name: name?.0, name_en, area: area.map(|(area, _)| area) })
+        Some(WorkCenter { id: id?, name: name?, name_en, area: area.map(|(area, _)| area) })
     };
     root.tables("work_center").iter().filter_map(|table| one(table, names)).collect()
 }
@@ -146,61 +186,52 @@ fn work_centers(root: &Table<'_, '_>, names: &mut check::Names<'_, '_>) -> Vec<W
 fn products(root: &Table<'_, '_>, names: &mut check::Names<'_, '_>) -> Vec<Product> {
     let one = |table: &Table<'_, '_>, names: &mut check::Names<'_, '_>| {
         let id: Option<crate::id::ProductId> = names.define("product", table);
-        let name = table.need_text("name");
+        let name = need_label(table, "name");
         let name_en = optional(table, "name_en");
         let code = table.integer("code");
         if let Some((code, span)) = &code {
             names.define_text("product code", &code.to_string(), span.clone());
         }
         table.refuse_others();
-        Some(Product { id: id?, name: name?.0, name_en, code: code.map(|(code, _)| i128::from(code)) })
+        Some(Product { id: id?, name: name?, name_en, code: code.map(|(code, _)| i128::from(code)) })
     };
     root.tables("product").iter().filter_map(|table| one(table, names)).collect()
-}
-
-fn equipment(root: &Table<'_, '_>, names: &mut check::Names<'_, '_>) -> Vec<Equipment> {
-    let one = |table: &Table<'_, '_>, names: &mut check::Names<'_, '_>| {
-        let id: Option<crate::id::EquipmentId> = names.define("equipment", table);
-        let name = table.need_text("name");
-        let expected = "verified, declared or none";
-        let networked =
-            table.need("networked", expected).then(|| table.parsed("networked", expected, networked)).flatten();
-        let work_unit = table.from_str("work_unit");
-        names.refer("work_unit", work_unit.as_ref());
-        let line = Equipment {
-            id: id.clone()?,
-            name: name.map(|(name, _)| name).unwrap_or_default(),
-            name_en: optional(table, "name_en"),
-            model: optional(table, "model"),
-            serial: optional(table, "serial"),
-            key_process: table.boolean("key_process").is_some_and(|(bit, _)| bit),
-            contract_line: plain(table, "contract_line"),
-            networked: networked.map_or(Networked::None, |(networked, _)| networked),
-            attested_by: optional(table, "attested_by"),
-            attested_at: date(table, "attested_at"),
-            work_unit: work_unit.map(|(unit, _)| unit),
-        };
-        table.refuse_others();
-        Some(line)
-    };
-    root.tables("equipment").iter().filter_map(|table| one(table, names)).collect()
-}
-
-fn networked(word: &str) -> Option<Networked> {
-    [Networked::Verified, Networked::Declared, Networked::None].into_iter().find(|state| state.code() == word)
 }
 
 fn need_id<T: FromStr<Err: std::fmt::Display>>(table: &Table<'_, '_>, key: &'static str) -> Option<T> {
     table.need(key, "an id of a-z 0-9 . _ -").then(|| table.from_str(key)).flatten().map(|(id, _)| id)
 }
 
-fn optional(table: &Table<'_, '_>, key: &'static str) -> Option<String> {
-    table.text(key).map(|(text, _)| text)
+/// Longest name, in characters: what a heading, a label of the mirror and a cell of a report can carry.
+pub(crate) const LABEL_MAX: usize = 120;
+
+/// A name that must be there.
+fn need_label(table: &Table<'_, '_>, key: &'static str) -> Option<String> {
+    table.need(key, "a text").then(|| optional(table, key)).flatten()
 }
 
-/// A text that people may also write as a bare number.
+/// A name: a text of one line that is not too long. What it says is data to everybody who shows or stores it.
+fn optional(table: &Table<'_, '_>, key: &'static str) -> Option<String> {
+    table.text(key).and_then(|(text, span)| label(table, key, text, span, LABEL_MAX))
+}
+
+/// A name that people may also write as a bare number.
 fn plain(table: &Table<'_, '_>, key: &'static str) -> Option<String> {
-    table.scalar(key).map(|(text, _)| text)
+    table.scalar(key).and_then(|(text, span)| label(table, key, text, span, LABEL_MAX))
+}
+
+fn label(table: &Table<'_, '_>, key: &str, text: String, span: Range<usize>, most: usize) -> Option<String> {
+    let length = text.chars().count();
+    if text.trim().is_empty() || length > most || text.chars().any(char::is_control) {
+        let found = if length > most { format!("has {length} characters") } else { format!("is {text:?}") };
+        table.report().add_in_both(
+            span,
+            format!("`{key}` {found}; expected 1 to {most} characters on one line, without control characters"),
+            format!("应为 1 至 {most} 个字，写在一行内，不含控制字符；现有 {length} 个字"),
+        );
+        return None;
+    }
+    Some(text)
 }
 
 fn date(table: &Table<'_, '_>, key: &'static str) -> Option<Date> {

@@ -57,7 +57,7 @@ fn tags_are_read_from_the_agent_that_is_bound_at_the_time() {
 fn bad_input_85_an_unknown_key_is_refused_with_the_nearest_name_and_its_place() {
     assert_eq!(
         problem(&with("micro_stop = ", "micro_stp = ")),
-        "plant.toml:40:1: unknown key `micro_stp` in [work_unit]; did you mean `micro_stop`?"
+        "plant.toml:53:1: unknown key `micro_stp` in [work_unit]; did you mean `micro_stop`?"
     );
     let text = problem(&with("works_as = \"fri\"", "works_as = \"fri\", wroks_as = 1"));
     assert!(text.contains("unknown key `wroks_as` in [calendar.make_up]; did you mean `works_as`?"), "{text}");
@@ -125,6 +125,6 @@ fn every_problem_is_reported_at_once() {
 }
 
 #[test]
-fn a_credit_code_with_a_wrong_check_character_is_refused() {
+fn bad_input_credit_code_with_wrong_check_digit_is_refused() {
     assert!(problem(&with("91330500000000000X", "91330500000000000Y")).contains("right check character"));
 }

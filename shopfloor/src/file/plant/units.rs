@@ -9,7 +9,7 @@ use super::super::definition;
 use super::super::document::{Table, nearest};
 use super::super::duration;
 use super::check::Names;
-use super::{optional, when};
+use super::{need_label, optional, when};
 use crate::id::{ProductId, TagName, WorkUnitId};
 use crate::oee;
 use crate::plant::{Binding, CounterPolicy, IdealCycle, ResetPolicy, Role, WorkUnit};
@@ -58,7 +58,7 @@ fn one(
     remarks: &mut Vec<Remark>,
 ) -> Option<WorkUnit> {
     let id: Option<WorkUnitId> = names.define("work_unit", table);
-    let name = table.need_text("name");
+    let name = need_label(table, "name");
     let name_en = optional(table, "name_en");
     let work_center = table.from_str("work_center");
     names.refer("work_center", work_center.as_ref());
@@ -76,7 +76,7 @@ fn one(
     table.refuse_others();
     let unit = WorkUnit {
         id: id?,
-        name: name?.0,
+        name: name?,
         name_en,
         work_center: work_center.map(|(center, _)| center),
         calendar: calendar?.0,

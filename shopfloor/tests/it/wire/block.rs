@@ -131,7 +131,7 @@ fn bad_input_59_a_header_spelled_otherwise_is_refused() {
 #[test]
 fn bad_input_60_a_compression_bomb_is_refused_by_its_declared_size() {
     let mut sealed = sealed();
-    let bomb = section::deflate(&vec![0; 1 << 20]).unwrap();
+    let bomb = section::deflate(&vec![0; 1 << 20]);
     sealed.header.sections[0].bytes = u32::try_from(bomb.len()).unwrap();
     sealed.header.sections[0].hash = Hash::of(&bomb);
     for (declared, limits) in [

@@ -27,7 +27,7 @@ pub struct Paced {
     /// Samples that the collector stored.
     pub stored: u64,
     /// CPU nanoseconds of each part, in the order of [`Parts::all`].
-    pub used: [u64; 6],
+    pub used: [u64; 7],
     /// The most memory that the agent held, kB.
     pub agent_memory: u64,
     /// What went over the wire.
@@ -57,6 +57,7 @@ pub struct Wire {
 struct Parts {
     agent: Part,
     poll: Part,
+    commit: Part,
     collector: Part,
     subscribe: Part,
     broker: Part,
@@ -80,24 +81,26 @@ impl Parts {
         let config = path.display().to_string();
         let agent = Part::start(&["agent", "--config", &config])?;
         let poll = Part::start(&["poll", "--config", &config])?;
-        Ok(Self { agent, poll, collector, subscribe, broker, device })
+        let journal = folder.join("floor").display().to_string();
+        let commit = Part::start(&["poll", "--config", &config, "--commit", &journal])?;
+        Ok(Self { agent, poll, commit, collector, subscribe, broker, device })
     }
 
-    fn all(&self) -> [&Part; 6] {
-        [&self.agent, &self.poll, &self.collector, &self.subscribe, &self.broker, &self.device]
+    fn all(&self) -> [&Part; 7] {
+        [&self.agent, &self.poll, &self.commit, &self.collector, &self.subscribe, &self.broker, &self.device]
     }
 
-    fn counts(&mut self) -> Result<[u64; 3]> {
-        Ok([self.agent.count()?, self.poll.count()?, self.collector.count()?])
+    fn counts(&mut self) -> Result<[u64; 4]> {
+        Ok([self.agent.count()?, self.poll.count()?, self.commit.count()?, self.collector.count()?])
     }
 
-    fn used(&self) -> [u64; 6] {
+    fn used(&self) -> [u64; 7] {
         self.all().map(|part| part.meter().nanos())
     }
 
     /// Stops what sends before what receives.
     fn stop(self) -> Result<()> {
-        [self.agent, self.poll, self.collector, self.subscribe, self.device, self.broker]
+        [self.agent, self.poll, self.commit, self.collector, self.subscribe, self.device, self.broker]
             .into_iter()
             .try_for_each(Part::stop)
     }
@@ -116,17 +119,17 @@ pub fn measure(site: &Site, seconds: u64) -> Result<Paced> {
     let agent_memory = parts.agent.meter().peak_memory();
     parts.stop()?;
     let used = std::array::from_fn(|part| used_then[part].saturating_sub(used[part]));
-    let [samples, polled, stored] = std::array::from_fn(|part| counts_then[part] - counts[part]);
+    let [samples, polled, committed, stored] = std::array::from_fn(|part| counts_then[part] - counts[part]);
     let wire = wire(folder.path(), &site_id, &agent_id)?;
 
     let due = seconds * u64::from(site.pace) * TAGS;
-    for (who, read) in [("agent", samples), ("floor", polled)] {
+    for (who, read) in [("agent", samples), ("floor", polled), ("committing floor", committed)] {
         let kept_up = read.abs_diff(due) <= due / 50 + 2 * TAGS;
         ensure!(kept_up, "no result: the {who} read {read} samples and not {due}; the machine is too busy");
     }
     // On a machine that others use a scan can come too late for its turn; it is recorded as Bad and told below.
     ensure!(wire.not_good * 100 <= wire.samples, "no result: {} samples are not Good", wire.not_good);
-    let device = used[5] / 1_000_000 / seconds;
+    let device = used[6] / 1_000_000 / seconds;
     ensure!(device <= 600, "no result: the simulated device was busy {device} ms in each second");
     Ok(Paced { pace: site.pace, seconds, samples, stored, used, agent_memory, wire })
 }

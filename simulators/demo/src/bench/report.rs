@@ -39,12 +39,13 @@ struct Figure {
 impl Report {
     /// Puts the figures of both phases together.
     pub fn new(site: &Site, paced: &Paced, flat_out: &FlatOut) -> Self {
-        let [agent, poll, collector, subscribe, broker, _device] = paced.used;
+        let [agent, poll, commit, collector, subscribe, broker, _device] = paced.used;
         let (read, stored, taken) = (paced.samples, paced.stored, flat_out.samples);
         let wire = &paced.wire;
         let bytes = |bytes| number(bytes) / number(wire.samples);
         let figures = vec![
             cpu("agent", agent, read).over(poll, read).gate(AGENT),
+            cpu("  two reads, one commit", commit, read).over(poll, read),
             cpu("ingest, flat out", flat_out.collector, taken).over(flat_out.subscriber, taken).gate(INGEST),
             told("wire, whole block", "B/sample", bytes(wire.bytes)).gate(WIRE),
             told("  columns alone", "B/sample", bytes(wire.columns)),

@@ -61,6 +61,9 @@ pub enum Role {
         /// The agent's configuration
         #[arg(long)]
         config: PathBuf,
+        /// Commit each scan to a journal in this directory
+        #[arg(long)]
+        commit: Option<PathBuf>,
     },
     /// The floor of the collector
     #[command(hide = true)]
@@ -85,7 +88,7 @@ pub fn play(role: Role) -> Result<()> {
         Role::Broker => runtime()?.block_on(broker()),
         Role::Collector { config } => runtime()?.block_on(collector(&config)),
         Role::Agent { config } => agent_runtime()?.block_on(agent(&config)),
-        Role::Poll { config } => floor::poll(&config),
+        Role::Poll { config, commit } => floor::poll(&config, commit.as_deref()),
         Role::Subscribe { broker, filter } => floor::subscribe(&broker, &filter),
     }
 }

@@ -1,30 +1,26 @@
 //! Nothing is lost: agent, broker and collector are killed with SIGKILL, in turn and at random moments.
 //!
 //! Each is a process of its own; the broker is mosquitto. The oracle never asks the programs: it takes copies of the
-//! agent's database, with its write-ahead log, after every kill and each second between, and collects what stands
-//! there as (tag, scan, words). At the end the collector's log, as a Python reader sees it, must hold every one of
-//! these, the same, once.
+//! agent's database, with its write-ahead log, and of the journal's file after every kill and each second between, and
+//! collects what stands there as (tag, scan, words). At the end the collector's log, as a Python reader sees it, must
+//! hold every one of these, the same, once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use agent::queue::journal;
-use agent::source::Reading;
 use collector::account::Account;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 use rusqlite::OpenFlags;
-use shopfloor::register_map::RegisterMap;
 use shopfloor::time::{Timestamp, Wait};
-use shopfloor::wire::block;
-use shopfloor::wire::section::{Group, Raw};
 use simulators::modbus_server::ModbusServer;
 use simulators::registers::{BitArea, Exception, RegisterBank, WordArea};
 
+use crate::oracle::{Look, Oracle, Scan};
 use crate::peers::{Mosquitto, long_form, python, root};
 
 /// Registers of the simulated device, one tag each.
@@ -48,99 +44,6 @@ impl RegisterBank for Ticking {
         }
         let step = (at.as_nanos() / SCAN) as u16;
         Ok((start..start + count).map(|a| step.wrapping_mul(31).wrapping_add(a.wrapping_mul(7))).collect())
-    }
-}
-
-/// (tag, instant of the scan): one reading.
-type Scan = (String, i64);
-
-#[derive(Default)]
-struct Oracle {
-    seen: BTreeMap<Scan, u64>,
-    contradictions: u64,
-    copies: u64,
-    phases: BTreeMap<&'static str, u64>,
-}
-
-/// What a copy of the agent's database holds, beside readings.
-struct Look {
-    journal_rows: u64,
-    next_sequence: u64,
-    acknowledged: u64,
-    queued: BTreeSet<u64>,
-}
-
-impl Oracle {
-    fn add(&mut self, tag: &str, at: i64, words: u64) {
-        if let Some(before) = self.seen.insert((tag.to_owned(), at), words)
-            && before != words
-        {
-            self.contradictions += 1;
-        }
-    }
-
-    /// Reads a copy of the agent's database with the library, not with the agent's queue.
-    fn read(&mut self, copy: &Path) -> Look {
-        self.copies += 1;
-        let db = rusqlite::Connection::open(copy).unwrap();
-        let mut maps: BTreeMap<Vec<u8>, RegisterMap> = BTreeMap::new();
-        let mut statement = db.prepare("SELECT hash, bytes FROM register_map").unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let bytes: Vec<u8> = row.get(1).unwrap();
-            maps.insert(row.get(0).unwrap(), RegisterMap::decode(&bytes).unwrap());
-        }
-        let mut journal_rows = 0;
-        let mut statement = db.prepare("SELECT config_hash, bytes FROM journal").unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            journal_rows += 1;
-            let (hash, bytes): (Vec<u8>, Vec<u8>) = (row.get(0).unwrap(), row.get(1).unwrap());
-            self.journal(&maps[&hash], &bytes);
-        }
-        let mut queued = BTreeSet::new();
-        let mut statement = db.prepare("SELECT sequence, config_hash, bytes FROM block").unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let (sequence, hash, bytes): (i64, Vec<u8>, Vec<u8>) =
-                (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
-            queued.insert(sequence.cast_unsigned());
-            self.block(&maps[&hash], &bytes);
-        }
-        let (next, acknowledged): (i64, i64) = db
-            .query_row("SELECT next_sequence, acknowledged FROM state", [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap();
-        let (next_sequence, acknowledged) = (next.cast_unsigned(), acknowledged.cast_unsigned());
-        Look { journal_rows, next_sequence, acknowledged, queued }
-    }
-
-    fn journal(&mut self, map: &RegisterMap, bytes: &[u8]) {
-        for reading in journal::decode(bytes).expect("a committed journal row is whole") {
-            if let Reading::Scan { group, response, words, .. } = reading {
-                let tags = map.tags.iter().filter(|tag| tag.group == group);
-                for (tag, words) in tags.zip(words) {
-                    self.add(&tag.name.to_string(), response, words);
-                }
-            }
-        }
-    }
-
-    fn block(&mut self, map: &RegisterMap, bytes: &[u8]) {
-        let opened = block::open(bytes, &block::Limits::default()).expect("a queued block is whole");
-        for (_, group) in opened.groups().expect("its sections are whole") {
-            let Group::Scan(scan) = group else { continue };
-            for column in &scan.columns {
-                let bad: BTreeSet<u32> = column.exceptions.iter().map(|(row, _)| *row).collect();
-                let name = map.tags[usize::from(column.tag)].name.to_string();
-                for (row, (at, raw)) in scan.response.iter().zip(&column.values).enumerate() {
-                    if let Raw::Bits(words) = raw
-                        && !bad.contains(&(row as u32))
-                    {
-                        self.add(&name, *at, *words);
-                    }
-                }
-            }
-        }
     }
 }
 
@@ -239,6 +142,10 @@ impl Bench {
         self.folder.path().join("agent/queue.db")
     }
 
+    fn journal(&self) -> PathBuf {
+        self.folder.path().join("agent/readings.journal")
+    }
+
     /// A copy of the files as a kill left them.
     fn copy_dead(&mut self) -> Look {
         let to = self.folder.path().join("copy.db");
@@ -251,11 +158,12 @@ impl Bench {
             }
         }
         let _absent = std::fs::remove_file(self.folder.path().join("copy.db-shm"));
-        self.oracle.read(&to)
+        self.oracle.read(&to, &std::fs::read(self.journal()).unwrap())
     }
 
-    /// A copy of the running agent's database, through SQLite's own snapshot.
+    /// A copy of the running agent's journal, then of its database, through SQLite's own snapshot.
     fn copy_live(&mut self) -> Option<Look> {
+        let journal = std::fs::read(self.journal()).ok()?;
         let to = self.folder.path().join("live.db");
         for end in ["", "-wal", "-shm"] {
             let _absent = std::fs::remove_file(format!("{}{end}", to.display()));
@@ -270,7 +178,7 @@ impl Bench {
         let begun =
             target.query_row("SELECT count(*) FROM state", [], |row| row.get::<_, i64>(0)).is_ok_and(|rows| rows == 1);
         drop(target);
-        begun.then(|| self.oracle.read(&to))
+        begun.then(|| self.oracle.read(&to, &journal))
     }
 
     fn run_for(&mut self, time: Duration) {

@@ -41,6 +41,7 @@ async fn report(with_outage: bool) -> Vec<Value> {
     let window = Interval::new(morning, morning.plus(24 * HOUR)).unwrap();
     drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.start, |_| {}).await.unwrap();
     drained(&rig.agent, Duration::from_mins(1)).await.unwrap();
+    let sent_before = rig.agent.progress().acknowledged;
     if with_outage {
         rig.broker_line.set(Fault::Refuse);
     }
@@ -55,6 +56,9 @@ async fn report(with_outage: bool) -> Vec<Value> {
         drive(&rig.site, &rig.agent, &rig.clock, &mut *rig.driver, window.end.plus(HOUR), |_| {}).await.unwrap();
     }
     drained(&rig.agent, Duration::from_mins(1)).await.unwrap();
+    if with_outage {
+        log_order(&rig, sent_before);
+    }
     let answers = answers(&rig, window).await;
     rig.end().await;
     answers
@@ -88,6 +92,28 @@ async fn live_first(rig: &mut Rig) {
     );
     assert!(back_at.is_some(), "the agent did not come back within an hour");
     assert!(looks >= 3, "the backlog was gone before it could be looked at");
+}
+
+/// In the order of the log the first block after the reconnect is the newest there was, and no block that was sealed
+/// while the backlog was sent waited for it.
+fn log_order(rig: &Rig, sent_before: u64) {
+    let site = &rig.world.scenario().site.id;
+    let agent = "edge-01".parse().unwrap();
+    let mut blocks = rig.collector.store().log.blocks(site, &agent, 1, sent_before + 1..=u64::MAX).unwrap();
+    blocks.sort_by_key(|block| block.log_index);
+    let first = &blocks[0];
+    let backlog: Vec<_> = blocks.iter().filter(|block| block.sequence < first.sequence).collect();
+    let (sequence, age) = (first.sequence, first.received.since(first.window.end));
+    println!("first block after the reconnect: {sequence}, {} s old; {} before it", age / SECOND, backlog.len());
+    assert!(age <= 3 * BLOCK, "the first block after the reconnect, {sequence}, was {} s old", age / SECOND);
+    assert!(backlog.len() >= 24 * 60 - 2, "a day's backlog followed it, not {} blocks", backlog.len());
+    assert!(backlog.is_sorted_by_key(|block| block.sequence), "the backlog goes oldest first");
+    let last_of_backlog = backlog.last().unwrap().received;
+    let meanwhile = blocks.iter().filter(|b| b.sequence > first.sequence && b.window.end < last_of_backlog);
+    for block in meanwhile {
+        let waited = block.received.since(block.window.end);
+        assert!(waited <= 3 * BLOCK, "block {} waited {} s behind the backlog", block.sequence, waited / SECOND);
+    }
 }
 
 async fn answers(rig: &Rig, window: Interval) -> Vec<Value> {

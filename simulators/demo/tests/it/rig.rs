@@ -31,12 +31,17 @@ pub struct Rig {
     pub driver: Box<dyn Worker>,
     /// The line between the agent and its broker.
     pub broker_line: FaultProxy,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Rig {
     /// Starts everything at the world's first instant. `broker`: an external one, or the embedded.
     pub async fn start(world: World, broker: Option<&str>) -> Self {
+        Self::start_with(world, broker, "").await
+    }
+
+    /// The same with further lines in the collector's configuration.
+    pub async fn start_with(world: World, broker: Option<&str>, lines: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let world = Arc::new(world);
         let clock = LockStep::starting_at(world.range().start);
@@ -51,7 +56,7 @@ impl Rig {
             block_interval: "60s",
             journal_commit: "10s",
         };
-        let collector = start_collector(folder.path(), &world, &plan, broker, Arc::clone(&wait), &stop).await;
+        let collector = start_collector(folder.path(), &world, &plan, (broker, lines), Arc::clone(&wait), &stop).await;
         let plant = world.plant_toml(&[Binding { agent: plan.id.clone(), from: None, until: None }]);
         collector::ledger::import::import(&collector.store(), &plant, "plant.toml", clock.now(), false).unwrap();
         let site = Site::start(Arc::clone(&world), Arc::clone(&wait), Pace::Fast).await.unwrap();
@@ -60,12 +65,17 @@ impl Rig {
         let mqtt = (broker_line.addr().ip().to_string(), broker_line.addr().port());
         let key = collector.ack_key();
         let agent = start_agent(&site, &plan, folder.path(), &mqtt, &key, wait, stop.child_token()).await.unwrap();
-        Self { world, clock, site, agent, collector, stop, driver, broker_line, _folder: folder }
+        Self { world, clock, site, agent, collector, stop, driver, broker_line, folder }
     }
 
     /// The answer of the collector's API to a GET.
     pub async fn get(&self, path: &str) -> Value {
         get(self.collector.http_addr(), path).await
+    }
+
+    /// Where everything lies; `collector.toml` and the collector's state among it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Lock-step time.
@@ -96,7 +106,7 @@ async fn start_collector(
     folder: &Path,
     world: &World,
     plan: &AgentPlan,
-    broker: Option<&str>,
+    (broker, lines): (Option<&str>, &str),
     wait: Arc<dyn Wait>,
     stop: &CancellationToken,
 ) -> Collector {
@@ -104,7 +114,9 @@ async fn start_collector(
     let key = keys::agent_key(plan.seed, &plan.id).public();
     let agents = [(world.scenario().site.id.clone(), plan.id.clone(), key)];
     let http = "127.0.0.1:0".parse().unwrap();
-    let text = collector_toml(&CollectorFile { state_dir: &state_dir, broker, http, agents: &agents });
+    let mut text = collector_toml(&CollectorFile { state_dir: &state_dir, broker, http, agents: &agents });
+    text.push_str(lines);
+    std::fs::write(folder.join("collector.toml"), &text).unwrap();
     let config = collector::config::parse(&text, "collector.toml").unwrap();
     Collector::start(config, wait, stop.child_token()).await.unwrap()
 }
