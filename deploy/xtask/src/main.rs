@@ -15,7 +15,7 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  demo [options]     simulated factory, agents, broker, collector and web application in one process
+  demo [options]     simulated factories, agents, broker, collector and web application in one process
                      (options are passed on; `cargo xtask demo --help` lists them)
   test               everything CI runs: formatting, lints, unit, script, property, end-to-end, peers, browser
   web                build the web application alone

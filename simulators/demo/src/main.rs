@@ -28,7 +28,7 @@ struct Arguments {
     factories: u8,
     /// Days of history that fill in behind the live data, half before the projects' go-live and half after; the
     /// factories without a project to judge have at most the last full day; 0 for none
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 4.0)]
     days: f64,
     /// Where the pages are served; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8080")]

@@ -137,3 +137,33 @@ impl Scenario {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shopfloor::time::SECOND;
+
+    use super::*;
+    use crate::scenario::BUILTIN;
+
+    #[test]
+    fn a_line_is_cut_in_the_middle_of_its_turn_and_never_before_the_go_live() {
+        let scenario = Scenario::builtin("plastics").unwrap();
+        let fault = &scenario.line_faults[0];
+        let cut = |second: i64| fault.is_cut(second * SECOND);
+        assert_eq!(
+            [-600, 0, 1499, 1500, 2099, 2100, 3600 + 1500].map(cut),
+            [false, false, false, true, true, false, true]
+        );
+    }
+
+    #[test]
+    fn a_line_fault_without_a_server_or_a_whole_stretch_is_refused() {
+        let (_, text) = BUILTIN.iter().find(|(name, _)| *name == "plastics").unwrap();
+        let refused = |from: &str, to: &str| Scenario::parse(&text.replacen(from, to, 1)).unwrap_err().to_string();
+        let fault = "[[line_fault]]\nserver = \"modbus-a\"";
+        let nowhere = refused(fault, "[[line_fault]]\nserver = \"modbus-z\"");
+        assert!(nowhere.contains("there is no server \"modbus-z\""), "{nowhere}");
+        let always = refused("lasts = 600", "lasts = 3600");
+        assert!(always.contains("needs 0 < lasts < every"), "{always}");
+    }
+}

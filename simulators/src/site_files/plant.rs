@@ -35,7 +35,7 @@ impl World {
         for kind in kinds {
             state_rule(&mut out, kind);
         }
-        self.machines().iter().for_each(|machine| work_unit(&mut out, machine, bindings));
+        self.machines().iter().for_each(|machine| work_unit(&mut out, scenario, machine, bindings));
         equipment(&mut out, scenario);
         out
     }
@@ -144,12 +144,19 @@ fn state_rule(out: &mut String, kind: Kind) {
     }
 }
 
-fn work_unit(out: &mut String, machine: &Machine, bindings: &[Binding]) {
+/// Longest time that an OPC UA value holds after a life sign unless the plant says otherwise, in seconds.
+const HOLDS: i64 = 10;
+
+fn work_unit(out: &mut String, scenario: &Scenario, machine: &Machine, bindings: &[Binding]) {
     let spec = machine.spec();
     let id = spec.id.as_str();
     line!(out, "\n[[work_unit]]\nid = {id:?}\nname = {:?}\nname_en = {:?}", spec.name, spec.name_en);
     line!(out, "work_center = {:?}\ncalendar = \"main\"", spec.work_center.as_str());
     line!(out, "state_rule = {:?}\nmicro_stop = \"{}s\"", rule_name(spec.kind), spec.micro_stop_seconds);
+    if spec.kind.is_opcua() && scenario.quantum_seconds > HOLDS {
+        // In lock-step a life sign comes once in a quantum; three may be missed, as with scans.
+        line!(out, "stale_after = \"{}s\"", 3 * scenario.quantum_seconds);
+    }
     line!(out, "\n[work_unit.role]");
     for point in machine.points() {
         if let Some(role) = point.role {
