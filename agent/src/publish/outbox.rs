@@ -1,6 +1,8 @@
 //! Which block is sent next. Pure: takes the time and what happened, says what to do.
 //!
-//! New blocks go first and the backlog follows, oldest first, in the rest of the window and within its rate. A
+//! New blocks go first and the backlog follows, oldest first, in the rest of the window and within its rate. While
+//! there is backlog, new blocks have half of the window, and wait when they would scatter over too many ranges:
+//! the collector keeps a bounded number of them, and only the oldest missing block is certain to be taken. A
 //! block stays in the window until the collector has acknowledged it, by contiguous end or by range; without an
 //! acknowledgement it is sent again after a wait that doubles. After a reconnect everything that is not
 //! acknowledged is backlog again, except the newest block.
@@ -21,6 +23,9 @@ pub struct Limits {
     pub rate: u64,
 }
 
+/// Separate ranges beyond the contiguous end up to which new blocks overtake the backlog; the collector keeps 256.
+const OVERTAKEN_MAX: usize = 64;
+
 /// What to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pick {
@@ -34,6 +39,8 @@ pub enum Pick {
 struct Sent {
     again_at: Duration,
     wait: Duration,
+    /// Which hand-over it was: messages arrive in this order.
+    order: u64,
 }
 
 /// What was sent and what was answered.
@@ -49,6 +56,7 @@ pub struct Outbox {
     drained: bool,
     tokens: u64,
     refilled_at: Duration,
+    handed_over: u64,
 }
 
 impl Outbox {
@@ -65,6 +73,7 @@ impl Outbox {
             drained: false,
             tokens: limits.rate,
             refilled_at: Duration::ZERO,
+            handed_over: 0,
         }
     }
 
@@ -108,9 +117,16 @@ impl Outbox {
         self.acknowledged = contiguous;
         self.beyond = beyond;
         let has = |s: &u64| *s <= contiguous || self.beyond.iter().any(|(a, b)| (*a..=*b).contains(s));
+        let arrived = self.window.iter().filter(|(sequence, _)| has(sequence)).map(|(_, sent)| sent.order).max();
         self.window.retain(|sequence, _| !has(sequence));
         self.fresh.retain(|sequence| !has(sequence));
         self.cursor = self.cursor.max(contiguous + 1);
+        // The block that is missing now came before one that arrived, and was not taken: it would be now.
+        if let Some(missing) = self.window.get_mut(&(contiguous + 1))
+            && arrived.is_some_and(|arrived| missing.order < arrived)
+        {
+            missing.again_at = Duration::ZERO;
+        }
         true
     }
 
@@ -137,7 +153,11 @@ impl Outbox {
         if let Some((sequence, _)) = self.window.iter().find(|(_, sent)| sent.again_at <= now) {
             return Some(Pick::Block(*sequence));
         }
+        while self.fresh.front().is_some_and(|sequence| self.window.contains_key(sequence)) {
+            self.fresh.pop_front();
+        }
         if self.window.len() < self.limits.in_flight
+            && self.may_overtake()
             && let Some(sequence) = self.fresh.front()
         {
             return Some(Pick::Block(*sequence));
@@ -152,6 +172,12 @@ impl Outbox {
             self.drained = true;
         }
         None
+    }
+
+    /// Whether a new block may go before the backlog.
+    fn may_overtake(&self) -> bool {
+        let ahead = self.window.range(self.cursor..).count();
+        self.drained || (ahead < (self.limits.in_flight / 2).max(1) && self.beyond.len() < OVERTAKEN_MAX)
     }
 
     /// Moves the cursor over what is acknowledged or under way.
@@ -176,7 +202,8 @@ impl Outbox {
         }
         let known = self.window.get(&sequence).map(|sent| sent.wait);
         let wait = known.map_or(self.limits.resend, |w| (w * 2).min(self.limits.resend_max));
-        self.window.insert(sequence, Sent { again_at: now + wait, wait });
+        self.handed_over += 1;
+        self.window.insert(sequence, Sent { again_at: now + wait, wait, order: self.handed_over });
         if !fresh && known.is_none() {
             self.cursor = self.cursor.max(sequence + 1);
             self.tokens = self.tokens.saturating_sub(bytes);
@@ -245,7 +272,8 @@ mod tests {
         outbox.sealed(101);
         assert_eq!(send(&mut outbox, 1, at(1)), [101], "one place was kept for it");
         assert!(outbox.acknowledged(50, vec![(100, 101)]));
-        assert_eq!(send(&mut outbox, 1, at(2)), [53], "the place for a new block stays free");
+        let again = "51 came before 101 and was not taken; the place for a new block stays free";
+        assert_eq!(send(&mut outbox, 1, at(2)), [51, 53], "{again}");
         assert!(outbox.acknowledged(53, vec![(100, 101)]));
         assert_eq!(send(&mut outbox, 1, at(3)), [54, 55, 56]);
         assert!(outbox.acknowledged(99, vec![(100, 101)]));
@@ -318,5 +346,55 @@ mod tests {
         assert_eq!(outbox.next(at(0)), Some(Pick::From(9)));
         outbox.absent(Pick::From(9));
         assert_eq!(outbox.next(at(0)), None);
+    }
+
+    /// A collector that keeps a bounded number of separate ranges, as the real one does.
+    #[derive(Default)]
+    struct Ranges(std::collections::BTreeSet<u64>);
+
+    impl Ranges {
+        const MAX: usize = 6;
+
+        fn contiguous(&self) -> u64 {
+            self.0.iter().zip(1..).take_while(|(found, wanted)| *found == wanted).last().map_or(0, |(last, _)| *last)
+        }
+
+        fn beyond(&self) -> Vec<(u64, u64)> {
+            let mut found: Vec<(u64, u64)> = Vec::new();
+            for sequence in self.0.range(self.contiguous() + 1..) {
+                match found.last_mut() {
+                    Some((_, last)) if *last + 1 == *sequence => *last = *sequence,
+                    _ => found.push((*sequence, *sequence)),
+                }
+            }
+            found
+        }
+
+        fn take(&mut self, sequence: u64) {
+            self.0.insert(sequence);
+            if self.beyond().len() > Self::MAX {
+                self.0.remove(&sequence);
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_that_are_sealed_faster_than_they_are_sent_never_shut_the_backlog_out() {
+        let limits = Limits { in_flight: 8, rate: u64::MAX, ..LIMITS };
+        let (mut outbox, mut collector) = (Outbox::new(limits, 0, 0), Ranges::default());
+        outbox.connected();
+        let (mut newest, mut now) = (0, Duration::ZERO);
+        for round in 0..3000 {
+            now += Duration::from_millis(1);
+            if round < 100 {
+                newest += 37;
+                outbox.sealed(newest);
+            }
+            for sequence in send(&mut outbox, 1, now) {
+                collector.take(sequence);
+            }
+            assert!(outbox.acknowledged(collector.contiguous(), collector.beyond()));
+        }
+        assert_eq!(collector.contiguous(), newest, "every block arrives without a wait for a second send");
     }
 }
