@@ -98,9 +98,10 @@ fn import(arguments: &Arguments, file: &Path, dry_run: bool) -> Result<Answer, F
 }
 
 fn check(arguments: &Arguments, file: &Path) -> Result<Answer, Failure> {
-    let config = read_config(&arguments.config)?;
     let (name, text) = read(file)?;
-    let store = open_existing(&config)?;
+    // What is wrong in the file itself is said without a collector.
+    shopfloor::file::project::parse(&text, &name).map_err(|problems| Failure::new(65, problems.to_string()))?;
+    let store = open_existing(&read_config(&arguments.config)?)?;
     let rehearsal = import_project(&store, &text, &name, RealWait::new().now(), true);
     answered(arguments, &name, answer_of_project(rehearsal), true)
 }
