@@ -279,6 +279,23 @@ impl<'t, 'a> Table<'t, 'a> {
         present
     }
 
+    /// Whether the key `schema` says `known`; a newer or impossible one is a problem that says what to do.
+    pub fn has_schema(&self, known: i64) -> bool {
+        if !self.need("schema", "the version of this format: schema = 1") {
+            return false;
+        }
+        let Some((schema, _)) = self.integer("schema") else { return false };
+        if schema > known {
+            self.problem(
+                "schema",
+                format!("schema = {schema} is newer than this program, which reads up to {known}; upgrade Plumbline, the file is left as it is"),
+            );
+        } else if schema < 1 {
+            self.problem("schema", format!("schema = {schema} does not exist; write schema = {known}"));
+        }
+        schema == known
+    }
+
     /// A table, if present.
     pub fn table(&self, key: &'static str) -> Option<Table<'t, 'a>> {
         let value = self.get(key)?;

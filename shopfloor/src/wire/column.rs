@@ -261,8 +261,11 @@ const fn difference(before: u64, value: u64, width: u8) -> i64 {
     (value.wrapping_sub(before) << shift).cast_signed() >> shift
 }
 
-/// Appends the differences of a column of bits whose code is not [`CONSTANT`]; the first value is written elsewhere.
+/// Appends the differences of a column of bits; the first value is written elsewhere. A [`CONSTANT`] column has none.
 pub fn put_differences(bytes: &mut Vec<u8>, values: impl Iterator<Item = u64> + Clone, code: u8) {
+    if code == CONSTANT {
+        return;
+    }
     let mut values = values;
     let Some(mut before) = values.next() else { return };
     for value in values {

@@ -23,7 +23,7 @@ pub fn parse(text: &str, file_name: &str) -> Result<Project, ProjectErrors> {
     let report = Report::new(file_name, text);
     let document = report.parse();
     let root = Table::new(&report, document.get_ref(), 0..0, "");
-    if !schema_is_known(&root) {
+    if !root.has_schema(SCHEMA) {
         // Keys of a newer schema would only be called unknown: say the one thing that matters.
         return Err(report.into_problems());
     }
@@ -31,22 +31,6 @@ pub fn parse(text: &str, file_name: &str) -> Result<Project, ProjectErrors> {
         Some(project) => report.finish(project),
         None => Err(report.into_problems()),
     }
-}
-
-fn schema_is_known(root: &Table<'_, '_>) -> bool {
-    if !root.need("schema", "the version of this format: schema = 1") {
-        return false;
-    }
-    let Some((schema, _)) = root.integer("schema") else { return false };
-    if schema > SCHEMA {
-        root.problem(
-            "schema",
-            format!("schema = {schema} is newer than this program, which reads up to {SCHEMA}; upgrade Plumbline, the file is left as it is"),
-        );
-    } else if schema < 1 {
-        root.problem("schema", format!("schema = {schema} does not exist; write schema = {SCHEMA}"));
-    }
-    schema == SCHEMA
 }
 
 fn read(root: &Table<'_, '_>) -> Option<Project> {
